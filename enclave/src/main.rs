@@ -1,2 +1,2 @@
-//! x
+//! The enclave service's command line.
 fn main() {}

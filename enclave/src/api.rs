@@ -1,0 +1,4 @@
+//! One module per resource: its requests, its responses and its handlers, which extract, call the domain and respond.
+
+pub mod health;
+pub mod json;

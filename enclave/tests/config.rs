@@ -1,0 +1,126 @@
+//! Configuration: the samples are right, and everything wrong is said at once, by name and never by value.
+
+use cloister_enclave::config::{Config, Error, Listen, ProxyHeader, Tee};
+
+const SAMPLE: &str = include_str!("../../deploy/config/enclave.development.toml");
+
+fn mistakes(text: &str) -> Vec<String> {
+    match Config::parse(text) {
+        Err(Error::Mistakes(mistakes)) => mistakes
+            .as_slice()
+            .iter()
+            .map(|m| m.field.clone())
+            .collect(),
+        other => panic!("expected mistakes, got {other:?}"),
+    }
+}
+
+#[test]
+fn sample_is_accepted() {
+    let config = Config::parse(SAMPLE).unwrap();
+    assert_eq!(config.tee, Tee::Development);
+    assert_eq!(config.public_host.to_string(), "localhost:8443");
+    assert_eq!(config.public_host.name(), "localhost");
+    assert_eq!(
+        config.listen,
+        Listen::Tcp("127.0.0.1:9443".parse().unwrap())
+    );
+    assert_eq!(config.proxy_header, ProxyHeader::Required);
+    assert!(config.models.generator.is_none());
+}
+
+#[test]
+fn empty_file_names_every_missing_field() {
+    let fields = mistakes("");
+    for field in [
+        "tee",
+        "public_host",
+        "listen",
+        "data_dir",
+        "root_key",
+        "models",
+        "egress",
+        "limits",
+        "log",
+    ] {
+        assert!(fields.iter().any(|f| f == field), "{field} is not reported");
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_and_without_values() {
+    let text = SAMPLE
+        .replace("tee = \"development\"", "tee = \"sekrit-tee\"")
+        .replace("drain_ms = 20000", "drain_ms = \"sekrit-drain\"")
+        .replace("json_bytes = 1048576", "json_bytes = 3")
+        .replace(
+            "level = \"info\"",
+            "level = \"sekrit-level\"\nlvl = \"sekrit-unknown\"",
+        )
+        .replace("allow = []", "allow = [\"sekrit-no-port\"]")
+        .replace("headers = 100", "");
+    let Err(error) = Config::parse(&text) else {
+        panic!("accepted")
+    };
+    assert!(
+        !error.to_string().contains("sekrit"),
+        "a value is shown: {error}"
+    );
+    let fields = mistakes(&text);
+    assert_eq!(
+        fields,
+        [
+            "tee",
+            "egress.allow",
+            "limits.headers",
+            "limits.json_bytes",
+            "limits.drain_ms",
+            "log.level",
+            "log.lvl"
+        ]
+    );
+}
+
+#[test]
+fn syntax_error_names_the_line() {
+    assert_eq!(
+        Config::parse("tee = \"development\"\nlisten = [").unwrap_err(),
+        Error::Syntax { line: 2 }
+    );
+}
+
+#[test]
+fn unreadable_file_is_an_error() {
+    let missing = std::path::Path::new("/nonexistent/cloister.toml");
+    assert_eq!(
+        Config::read(missing).unwrap_err(),
+        Error::Unreadable(std::io::ErrorKind::NotFound)
+    );
+}
+
+#[test]
+fn numbers_have_bounds_on_both_sides() {
+    for (good, bad) in [
+        ("threads = 2 ", "threads = 0 "),
+        ("threads = 2 ", "threads = -1 "),
+        ("connections = 4096", "connections = 99999999999"),
+        ("drain_ms = 20000", "drain_ms = 0"),
+        ("headers = 100 ", "headers = 1.5 "),
+    ] {
+        assert_eq!(mistakes(&SAMPLE.replace(good, bad)).len(), 1, "{bad}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC{0,400}") {
+        let _ = Config::parse(&text);
+    }
+
+    #[test]
+    fn no_change_to_the_sample_makes_it_panic(at in 0usize..2000, byte in 0u8..128) {
+        let mut bytes = SAMPLE.as_bytes().to_vec();
+        if let Some(slot) = bytes.get_mut(at) { *slot = byte; }
+        if let Ok(text) = String::from_utf8(bytes) { let _ = Config::parse(&text); }
+    }
+}
