@@ -1,1 +1,9 @@
-//! Placeholder header, replaced by the crate's own.
+//! Given true claims, do we accept? The rules of the appliance, as data files that people can read.
+//!
+//! This crate judges: it takes facts that others have established (verified evidence, an authenticated principal) and
+//! answers by the policies in its data folders. It verifies no signature, looks nothing up and reads no clock.
+
+pub mod access;
+pub mod shipped;
+
+pub use shipped::digest;
