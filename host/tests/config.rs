@@ -16,10 +16,10 @@ fn the_sample_is_valid() {
 fn every_mistake_is_reported_at_once_without_its_value() {
     let text = SAMPLE
         .replace("\"0.0.0.0:8443\"", "\"secret-host\"")
-        .replace("tcp:127.0.0.1:7443", "vsock:secret")
+        .replace("tcp:127.0.0.1:9443", "vsock:secret")
         .replace("idle_timeout_ms = 300000", "idle_timeout_ms = 1")
         .replace("allow = []", "allow = [\"*.secret.example:1\", \"ok.example:465\", \"no-port\"]")
-        .replace("127.0.0.1:9443", "192.0.2.1:9443");
+        .replace("127.0.0.1:9444", "192.0.2.1:9444");
     let error = Config::from_toml(&text).unwrap_err();
     let fields = [
         "inbound.listen",

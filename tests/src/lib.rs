@@ -1,1 +1,6 @@
-//! Placeholder header, replaced by the crate's own.
+//! What every black-box test and the demo share: the product started as real processes, and a real client.
+//!
+//! Nothing here is part of the product. It is also what `deploy/run` starts the product with, so that the tests, the
+//! demo and a newcomer all start it in the same way.
+
+pub mod appliance;
