@@ -4,6 +4,7 @@
 //! answers by the policies in its data folders. It verifies no signature, looks nothing up and reads no clock.
 
 pub mod access;
+pub mod prompts;
 pub mod shipped;
 
 pub use shipped::digest;

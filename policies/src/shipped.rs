@@ -6,6 +6,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::prompts;
+
 /// The Cedar schema of the access policies.
 pub const ACCESS_SCHEMA: &str = include_str!("../access/schema.cedarschema");
 
@@ -22,6 +24,10 @@ pub const FILES: &[(&str, &str)] = &[
     ("access/roles.cedar", include_str!("../access/roles.cedar")),
     ("access/schema.cedarschema", ACCESS_SCHEMA),
     ("access/tenancy.cedar", include_str!("../access/tenancy.cedar")),
+    ("prompts/answer.txt", prompts::ANSWER.text),
+    ("prompts/question.txt", prompts::QUESTION.text),
+    ("prompts/quotation.txt", prompts::QUOTATION.text),
+    ("prompts/refusal.txt", prompts::REFUSAL.text),
 ];
 
 /// SHA-256 over all of [`FILES`] in order: for each, the length of the path (u64 big-endian), the path, the length of
