@@ -18,4 +18,5 @@ pub mod clock;
 pub mod config;
 pub mod middleware;
 pub mod problem;
+pub mod retrieval;
 pub mod router;
