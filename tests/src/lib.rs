@@ -4,3 +4,4 @@
 //! demo and a newcomer all start it in the same way.
 
 pub mod appliance;
+pub mod bench;
