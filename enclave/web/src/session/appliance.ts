@@ -1,0 +1,97 @@
+// What this page knows about the appliance, and whether it may be spoken to. The channel gets its key only from here.
+
+import type { Trust } from '../channel/channel';
+import type { Bytes } from '../verifier/bytes';
+import { type AttestationResult, fetchAndVerify } from '../verifier';
+
+/** The page does not speak to this appliance: its evidence was refused, or not accepted by the person. */
+export class NotTrusted extends Error {
+  override readonly name = 'NotTrusted';
+
+  constructor() {
+    super('The appliance did not pass verification. Nothing was sent.');
+  }
+}
+
+/** Evidence is renewed this long before the statement runs out, milliseconds. */
+const RENEW_BEFORE_MS = 60_000;
+
+const ACCEPTED = 'cloister.development-accepted';
+
+/** The appliance behind this page's origin. */
+export class Appliance implements Trust {
+  #result: AttestationResult | null = null;
+  #acceptedFor: string | null = readAcceptance();
+  readonly #onChange: () => void;
+
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
+  }
+
+  /** The latest result, if there was one. */
+  get result(): AttestationResult | null {
+    return this.#result;
+  }
+
+  /** Whether private data may go to it. */
+  get trusted(): boolean {
+    const claims = this.#result?.claims;
+    if (!claims) return false;
+    return claims.hardware || this.#acceptedFor === claims.opaquePk;
+  }
+
+  /** Fetches fresh evidence and verifies it. */
+  async verify(): Promise<AttestationResult> {
+    this.#result = await fetchAndVerify();
+    this.#onChange();
+    return this.#result;
+  }
+
+  /** The person on this page accepts, for this browsing session, that the appliance is not confidential. */
+  acceptDevelopment(): void {
+    const claims = this.#result?.claims;
+    if (!claims || claims.hardware) return;
+    this.#acceptedFor = claims.opaquePk;
+    try {
+      sessionStorage.setItem(ACCEPTED, claims.opaquePk);
+    } catch {
+      // Storage is blocked: the acceptance lasts until the page is left.
+    }
+    this.#onChange();
+  }
+
+  /** The attested OPAQUE key, hex. */
+  get opaquePk(): string {
+    const claims = this.#result?.claims;
+    if (!claims || !this.trusted) throw new NotTrusted();
+    return claims.opaquePk;
+  }
+
+  async key(): Promise<Bytes> {
+    const claims = this.#result?.claims;
+    if (claims && Date.now() > claims.notAfterMs - RENEW_BEFORE_MS) return this.renew();
+    return this.#trustedKey();
+  }
+
+  async renew(): Promise<Bytes> {
+    const before = this.#result?.claims?.opaquePk;
+    await this.verify();
+    // Other keys may change; this one stays for the life of an appliance, so another one is another appliance.
+    if (before !== undefined && before !== this.#result?.claims?.opaquePk) throw new NotTrusted();
+    return this.#trustedKey();
+  }
+
+  #trustedKey(): Bytes {
+    const key = this.#result?.claims?.hpkeKeys[0];
+    if (!key || !this.trusted) throw new NotTrusted();
+    return key;
+  }
+}
+
+function readAcceptance(): string | null {
+  try {
+    return sessionStorage.getItem(ACCEPTED);
+  } catch {
+    return null;
+  }
+}

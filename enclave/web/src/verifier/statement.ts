@@ -1,0 +1,144 @@
+// The document and the statement in it: parsed strictly, every field with its type and length, nothing unknown.
+
+import { type Bytes, fromBase64, fromHex, fromUtf8, utf8 } from './bytes';
+import { type Json, canonical, isObject, parseStrict } from './json';
+
+/** The media format of a document. */
+export const FORMAT = 'cloister/attestation-document/v1';
+
+/** Bounds, as the crate `cloister-attestation` has them. */
+const MAX_DOCUMENT = 512 << 10;
+const MAX_REPORT = 64 << 10;
+const MAX_ITEMS = 64;
+const MAX_TEXT = 200;
+
+/** The statement of an appliance, not yet verified. */
+export interface Statement {
+  readonly build: { readonly version: string; readonly commit: string };
+  readonly hpkeKeys: readonly Bytes[];
+  readonly hpkeKeysHex: readonly string[];
+  readonly opaquePk: string;
+  readonly models: readonly { readonly id: string; readonly sha256: string; readonly role: string }[];
+  readonly policiesSha256: string;
+  readonly egressSha256: string;
+  readonly notAfterMs: number;
+  /** RFC 8785 bytes of the statement as it came. */
+  readonly jcs: Bytes;
+}
+
+/** A parsed document, not yet verified. */
+export interface Document {
+  readonly nonce: Bytes | null;
+  readonly statement: Statement;
+  readonly tee: string;
+  readonly report: Bytes;
+}
+
+/** Why a document cannot be read: the field, never its value. */
+export class Malformed extends Error {
+  override readonly name = 'Malformed';
+}
+
+/** Parses a document. */
+export function parseDocument(bytes: Uint8Array): Document {
+  if (bytes.length > MAX_DOCUMENT) throw new Malformed('the document is too large');
+  let json: Json;
+  try {
+    json = parseStrict(fromUtf8(bytes));
+  } catch {
+    throw new Malformed('the document is not strict JSON');
+  }
+  const document = object(json, 'document', ['format', 'nonce', 'statement', 'evidence', 'collateral']);
+  if (document.format !== FORMAT) throw new Malformed('the format is not known');
+  const nonce = document.nonce === null ? null : fromHex(document.nonce, 32);
+  if (document.nonce !== null && nonce === null) throw new Malformed('nonce');
+  if (nonce?.every((byte) => byte === 0)) throw new Malformed('a nonce of all zero bytes is not allowed');
+  object(document.collateral, 'collateral', null);
+  const evidence = object(document.evidence, 'evidence', ['tee', 'report']);
+  const report = fromBase64(evidence.report);
+  if (report === null || report.length > MAX_REPORT) throw new Malformed('evidence.report');
+  return { nonce, statement: parseStatement(document.statement), tee: text(evidence.tee, 'evidence.tee'), report };
+}
+
+const STATEMENT_FIELDS = [
+  'v',
+  'build',
+  'tls_spki_sha256',
+  'hpke_keys',
+  'opaque_pk',
+  'receipt_keys',
+  'log_keys_root',
+  'models',
+  'policies_sha256',
+  'egress_sha256',
+  'state',
+  'not_after',
+];
+
+function parseStatement(json: Json | undefined): Statement {
+  const statement = object(json, 'statement', STATEMENT_FIELDS, ['channel']);
+  if (statement.v !== 1) throw new Malformed('statement.v');
+  for (const json of list(statement.receipt_keys, 'statement.receipt_keys')) {
+    const key = object(json, 'statement.receipt_keys', ['key_id', 'public_key']);
+    text(key.key_id, 'statement.receipt_keys.key_id');
+    hex32(key.public_key, 'statement.receipt_keys.public_key');
+  }
+  const state = object(statement.state, 'statement.state', ['epoch', 'audit_head']);
+  integer(state.epoch, 'statement.state.epoch');
+  hex32(state.audit_head, 'statement.state.audit_head');
+  hex32(statement.log_keys_root, 'statement.log_keys_root');
+  if ('channel' in statement) hex32(statement.channel, 'statement.channel');
+  const build = object(statement.build, 'statement.build', ['version', 'commit']);
+  for (const digest of list(statement.tls_spki_sha256, 'statement.tls_spki_sha256')) hex32(digest, 'statement.tls_spki_sha256');
+  const hpkeKeysHex = list(statement.hpke_keys, 'statement.hpke_keys').map((key) => hex32(key, 'statement.hpke_keys'));
+  const models = list(statement.models, 'statement.models').map((json) => {
+    const model = object(json, 'statement.models', ['id', 'sha256', 'role']);
+    return {
+      id: text(model.id, 'statement.models.id'),
+      sha256: hex32(model.sha256, 'statement.models.sha256'),
+      role: text(model.role, 'statement.models.role'),
+    };
+  });
+  return {
+    build: { version: text(build.version, 'statement.build.version'), commit: text(build.commit, 'statement.build.commit') },
+    hpkeKeysHex,
+    hpkeKeys: hpkeKeysHex.flatMap((key) => fromHex(key, 32) ?? []),
+    opaquePk: hex32(statement.opaque_pk, 'statement.opaque_pk'),
+    models,
+    policiesSha256: hex32(statement.policies_sha256, 'statement.policies_sha256'),
+    egressSha256: hex32(statement.egress_sha256, 'statement.egress_sha256'),
+    notAfterMs: integer(statement.not_after, 'statement.not_after'),
+    jcs: utf8(canonical(statement)),
+  };
+}
+
+/** An object with exactly these fields; null means any. */
+function object(json: Json | undefined, name: string, fields: string[] | null, optional: string[] = []): { [name: string]: Json } {
+  if (!isObject(json)) throw new Malformed(name);
+  if (fields === null) return json;
+  for (const field of fields) if (!(field in json)) throw new Malformed(`${name}.${field} is missing`);
+  for (const field of Object.keys(json)) {
+    if (!fields.includes(field) && !optional.includes(field)) throw new Malformed(`${name} has a field that is not known`);
+  }
+  return json;
+}
+
+function list(json: Json | undefined, name: string): Json[] {
+  if (!Array.isArray(json) || json.length > MAX_ITEMS) throw new Malformed(name);
+  return json;
+}
+
+function text(json: Json | undefined, name: string): string {
+  if (typeof json !== 'string' || utf8(json).length > MAX_TEXT) throw new Malformed(name);
+  return json;
+}
+
+function integer(json: Json | undefined, name: string): number {
+  if (typeof json !== 'number' || json < 0) throw new Malformed(name);
+  return json;
+}
+
+function hex32(json: Json | undefined, name: string): string {
+  if (typeof json !== 'string' || fromHex(json, 32) === null) throw new Malformed(name);
+  return json;
+}
