@@ -5,3 +5,4 @@
 
 pub mod appliance;
 pub mod bench;
+pub mod client;
