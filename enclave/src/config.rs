@@ -228,9 +228,8 @@ impl Config {
     /// # Errors
     /// [`Error`], with every mistake of the text.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let raw = toml::from_str(text).map_err(|e| Error::Syntax {
-            line: line_of(text, e.span().map_or(0, |span| span.start)),
-        })?;
+        let raw = toml::from_str(text)
+            .map_err(|e| Error::Syntax { line: line_of(text, e.span().map_or(0, |span| span.start)) })?;
         check::check(raw).map_err(|mistakes| Error::Mistakes(Mistakes(mistakes)))
     }
 }

@@ -12,11 +12,15 @@
 //! assert!(mistakes.to_string().contains("listen"));
 //! ```
 
+pub mod access;
 pub mod api;
 pub mod app;
+pub mod audit;
 pub mod clock;
 pub mod config;
+pub mod keys;
 pub mod middleware;
 pub mod problem;
 pub mod retrieval;
 pub mod router;
+pub mod store;

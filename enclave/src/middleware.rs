@@ -14,9 +14,7 @@ use crate::problem::{Problem, Shape};
 
 /// Layers around every route.
 pub(crate) fn outer(_state: &AppState, router: Router<AppState>) -> Router<AppState> {
-    router
-        .layer(from_fn(render_problems))
-        .layer(from_fn(name_request))
+    router.layer(from_fn(render_problems)).layer(from_fn(name_request))
 }
 
 /// Layers around the private surfaces, inside of [`outer`].
@@ -43,11 +41,7 @@ async fn name_request(mut request: Request, next: Next) -> Response {
 /// a problem of a handler is encrypted and a problem of a layer is not.
 async fn render_problems(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().copied();
-    let shape = if request.uri().path().starts_with("/v1/") {
-        Shape::OpenAi
-    } else {
-        Shape::Problem
-    };
+    let shape = if request.uri().path().starts_with("/v1/") { Shape::OpenAi } else { Shape::Problem };
     let mut response = next.run(request).await;
     match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem.render(id, shape),

@@ -98,9 +98,7 @@ impl Problem {
     /// A bad field or part of a request, by name.
     #[must_use]
     pub fn invalid(field: impl Into<Cow<'static, str>>) -> Self {
-        Self::InvalidRequest {
-            field: field.into(),
-        }
+        Self::InvalidRequest { field: field.into() }
     }
 
     /// The HTTP status, never 2xx.
@@ -117,100 +115,48 @@ impl Problem {
 
     fn row(&self) -> Row {
         let (status, slug, title, openai_type) = match self {
-            Self::InvalidRequest { .. } => (
-                StatusCode::BAD_REQUEST,
-                "invalid-request",
-                "The request is malformed",
-                "invalid_request_error",
-            ),
-            Self::Unauthenticated => (
-                StatusCode::UNAUTHORIZED,
-                "unauthenticated",
-                "Valid credentials are needed",
-                "invalid_request_error",
-            ),
-            Self::Forbidden => (
-                StatusCode::FORBIDDEN,
-                "forbidden",
-                "The caller may not do this",
-                "permission_error",
-            ),
-            Self::EvidenceRejected { .. } => (
-                StatusCode::FORBIDDEN,
-                "evidence-rejected",
-                "The evidence does not verify",
-                "permission_error",
-            ),
-            Self::PolicyDenied { .. } => (
-                StatusCode::FORBIDDEN,
-                "policy-denied",
-                "The policy refuses the evidence",
-                "permission_error",
-            ),
-            Self::NotFound => (
-                StatusCode::NOT_FOUND,
-                "not-found",
-                "There is no such thing",
-                "invalid_request_error",
-            ),
-            Self::Conflict { .. } => (
-                StatusCode::CONFLICT,
-                "conflict",
-                "The current state forbids this",
-                "invalid_request_error",
-            ),
-            Self::TooLarge { .. } => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "The request is too large",
-                "invalid_request_error",
-            ),
-            Self::KeyConfig => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "key-config",
-                "failed to decrypt request",
-                "invalid_request_error",
-            ),
-            Self::TooManyRequests { .. } => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "too-many-requests",
-                "Too many requests",
-                "rate_limit_error",
-            ),
-            Self::Internal => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Something went wrong here",
-                "server_error",
-            ),
-            Self::Unavailable { .. } => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "Not available right now",
-                "server_error",
-            ),
-            Self::Timeout => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "timeout",
-                "It took too long",
-                "server_error",
-            ),
+            Self::InvalidRequest { .. } => {
+                (StatusCode::BAD_REQUEST, "invalid-request", "The request is malformed", "invalid_request_error")
+            }
+            Self::Unauthenticated => {
+                (StatusCode::UNAUTHORIZED, "unauthenticated", "Valid credentials are needed", "invalid_request_error")
+            }
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "The caller may not do this", "permission_error"),
+            Self::EvidenceRejected { .. } => {
+                (StatusCode::FORBIDDEN, "evidence-rejected", "The evidence does not verify", "permission_error")
+            }
+            Self::PolicyDenied { .. } => {
+                (StatusCode::FORBIDDEN, "policy-denied", "The policy refuses the evidence", "permission_error")
+            }
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing", "invalid_request_error"),
+            Self::Conflict { .. } => {
+                (StatusCode::CONFLICT, "conflict", "The current state forbids this", "invalid_request_error")
+            }
+            Self::TooLarge { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large", "invalid_request_error")
+            }
+            Self::KeyConfig => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "key-config", "failed to decrypt request", "invalid_request_error")
+            }
+            Self::TooManyRequests { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", "rate_limit_error")
+            }
+            Self::Internal => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here", "server_error")
+            }
+            Self::Unavailable { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available right now", "server_error")
+            }
+            Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout", "It took too long", "server_error"),
         };
-        Row {
-            status,
-            slug,
-            title,
-            openai_type,
-        }
+        Row { status, slug, title, openai_type }
     }
 
     /// The sentence written for the caller, where the row has one.
     fn detail(&self) -> Option<String> {
         match self {
             Self::InvalidRequest { field } => Some(field.to_string()),
-            Self::EvidenceRejected { claim } | Self::PolicyDenied { claim } => {
-                Some((*claim).to_owned())
-            }
+            Self::EvidenceRejected { claim } | Self::PolicyDenied { claim } => Some((*claim).to_owned()),
             Self::Conflict { detail } => Some((*detail).to_owned()),
             Self::TooLarge { limit_bytes } => Some(format!("the limit is {limit_bytes} bytes")),
             Self::Unauthenticated
@@ -226,9 +172,7 @@ impl Problem {
 
     const fn retry_after_s(&self) -> Option<u32> {
         match self {
-            Self::TooManyRequests { retry_after_s } | Self::Unavailable { retry_after_s } => {
-                Some(*retry_after_s)
-            }
+            Self::TooManyRequests { retry_after_s } | Self::Unavailable { retry_after_s } => Some(*retry_after_s),
             Self::InvalidRequest { .. }
             | Self::Unauthenticated
             | Self::Forbidden
@@ -249,9 +193,7 @@ impl Problem {
         let row = self.row();
         // An EHBP client recognises a stale key by media type and problem type, whatever the route.
         let (media_type, body) = match (shape, self) {
-            (Shape::OpenAi, Self::KeyConfig) | (Shape::Problem, _) => {
-                (MEDIA_TYPE, self.document(&row, request_id))
-            }
+            (Shape::OpenAi, Self::KeyConfig) | (Shape::Problem, _) => (MEDIA_TYPE, self.document(&row, request_id)),
             (Shape::OpenAi, _) => ("application/json", self.openai(&row)),
         };
         let mut response = (row.status, body.to_string()).into_response();
@@ -261,10 +203,7 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if matches!(self, Self::Unauthenticated) {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"cloister\""),
-            );
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"cloister\""));
         }
         response
     }
@@ -274,8 +213,7 @@ impl Problem {
             Self::KeyConfig => EHBP_KEY_CONFIG.to_owned(),
             _ => format!("urn:cloister:problem:{}", row.slug),
         };
-        let mut document =
-            json!({ "type": kind, "title": row.title, "status": row.status.as_u16() });
+        let mut document = json!({ "type": kind, "title": row.title, "status": row.status.as_u16() });
         if let Some(detail) = self.detail() {
             document["detail"] = detail.into();
         }
@@ -286,10 +224,7 @@ impl Problem {
     }
 
     fn openai(&self, row: &Row) -> Value {
-        let message = self.detail().map_or_else(
-            || row.title.to_owned(),
-            |detail| format!("{}: {detail}", row.title),
-        );
+        let message = self.detail().map_or_else(|| row.title.to_owned(), |detail| format!("{}: {detail}", row.title));
         json!({ "error": { "message": message, "type": row.openai_type, "param": null, "code": row.slug } })
     }
 }

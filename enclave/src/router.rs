@@ -12,10 +12,7 @@ use crate::problem::Problem;
 pub fn router(state: &AppState) -> Router {
     let router = Router::new()
         .merge(public())
-        .merge(middleware::private(
-            state,
-            native().merge(openai()).merge(aliases()),
-        ))
+        .merge(middleware::private(state, native().merge(openai()).merge(aliases())))
         .fallback(|| async { Problem::NotFound })
         .method_not_allowed_fallback(|| async { Problem::NotFound });
     middleware::outer(state, router).with_state(state.clone())
@@ -23,9 +20,7 @@ pub fn router(state: &AppState) -> Router {
 
 /// Readable by anyone, without credentials and without encryption: nothing here is private.
 fn public() -> Router<AppState> {
-    Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
+    Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready))
 }
 
 /// The native API. Private reads are POST, so that EHBP can encrypt them.

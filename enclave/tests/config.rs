@@ -6,11 +6,7 @@ const SAMPLE: &str = include_str!("../../deploy/config/enclave.development.toml"
 
 fn mistakes(text: &str) -> Vec<String> {
     match Config::parse(text) {
-        Err(Error::Mistakes(mistakes)) => mistakes
-            .as_slice()
-            .iter()
-            .map(|m| m.field.clone())
-            .collect(),
+        Err(Error::Mistakes(mistakes)) => mistakes.as_slice().iter().map(|m| m.field.clone()).collect(),
         other => panic!("expected mistakes, got {other:?}"),
     }
 }
@@ -21,10 +17,7 @@ fn sample_is_accepted() {
     assert_eq!(config.tee, Tee::Development);
     assert_eq!(config.public_host.to_string(), "localhost:8443");
     assert_eq!(config.public_host.name(), "localhost");
-    assert_eq!(
-        config.listen,
-        Listen::Tcp("127.0.0.1:9443".parse().unwrap())
-    );
+    assert_eq!(config.listen, Listen::Tcp("127.0.0.1:9443".parse().unwrap()));
     assert_eq!(config.proxy_header, ProxyHeader::Required);
     assert!(config.models.generator.is_none());
 }
@@ -32,17 +25,7 @@ fn sample_is_accepted() {
 #[test]
 fn empty_file_names_every_missing_field() {
     let fields = mistakes("");
-    for field in [
-        "tee",
-        "public_host",
-        "listen",
-        "data_dir",
-        "root_key",
-        "models",
-        "egress",
-        "limits",
-        "log",
-    ] {
+    for field in ["tee", "public_host", "listen", "data_dir", "root_key", "models", "egress", "limits", "log"] {
         assert!(fields.iter().any(|f| f == field), "{field} is not reported");
     }
 }
@@ -53,49 +36,27 @@ fn all_mistakes_are_reported_at_once_and_without_values() {
         .replace("tee = \"development\"", "tee = \"sekrit-tee\"")
         .replace("drain_ms = 20000", "drain_ms = \"sekrit-drain\"")
         .replace("json_bytes = 1048576", "json_bytes = 3")
-        .replace(
-            "level = \"info\"",
-            "level = \"sekrit-level\"\nlvl = \"sekrit-unknown\"",
-        )
+        .replace("level = \"info\"", "level = \"sekrit-level\"\nlvl = \"sekrit-unknown\"")
         .replace("allow = []", "allow = [\"sekrit-no-port\"]")
         .replace("headers = 100", "");
-    let Err(error) = Config::parse(&text) else {
-        panic!("accepted")
-    };
-    assert!(
-        !error.to_string().contains("sekrit"),
-        "a value is shown: {error}"
-    );
+    let Err(error) = Config::parse(&text) else { panic!("accepted") };
+    assert!(!error.to_string().contains("sekrit"), "a value is shown: {error}");
     let fields = mistakes(&text);
     assert_eq!(
         fields,
-        [
-            "tee",
-            "egress.allow",
-            "limits.headers",
-            "limits.json_bytes",
-            "limits.drain_ms",
-            "log.level",
-            "log.lvl"
-        ]
+        ["tee", "egress.allow", "limits.headers", "limits.json_bytes", "limits.drain_ms", "log.level", "log.lvl"]
     );
 }
 
 #[test]
 fn syntax_error_names_the_line() {
-    assert_eq!(
-        Config::parse("tee = \"development\"\nlisten = [").unwrap_err(),
-        Error::Syntax { line: 2 }
-    );
+    assert_eq!(Config::parse("tee = \"development\"\nlisten = [").unwrap_err(), Error::Syntax { line: 2 });
 }
 
 #[test]
 fn unreadable_file_is_an_error() {
     let missing = std::path::Path::new("/nonexistent/cloister.toml");
-    assert_eq!(
-        Config::read(missing).unwrap_err(),
-        Error::Unreadable(std::io::ErrorKind::NotFound)
-    );
+    assert_eq!(Config::read(missing).unwrap_err(), Error::Unreadable(std::io::ErrorKind::NotFound));
 }
 
 #[test]

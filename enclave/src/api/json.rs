@@ -23,23 +23,16 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
             return Err(Problem::invalid("content-type"));
         }
         let bytes = read(request.into_body(), state.config.limits.json_bytes).await?;
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|e| Problem::invalid(place_of(&e)))
+        serde_json::from_slice(&bytes).map(Self).map_err(|e| Problem::invalid(place_of(&e)))
     }
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         match serde_json::to_vec(&self.0) {
-            Ok(bytes) => (
-                [(
-                    header::CONTENT_TYPE,
-                    HeaderValue::from_static("application/json"),
-                )],
-                bytes,
-            )
-                .into_response(),
+            Ok(bytes) => {
+                ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response()
+            }
             Err(_) => Problem::Internal.into_response(),
         }
     }
@@ -71,9 +64,5 @@ fn place_of(error: &serde_json::Error) -> String {
         serde_json::error::Category::Eof => "ends too early",
         serde_json::error::Category::Data => "does not fit its type",
     };
-    format!(
-        "the body {what} at line {}, column {}",
-        error.line(),
-        error.column()
-    )
+    format!("the body {what} at line {}, column {}", error.line(), error.column())
 }

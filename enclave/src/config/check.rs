@@ -5,12 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::raw::{
-    Field, RawConfig, RawEgress, RawEnrolment, RawLimits, RawLog, RawModel, RawModels, RawRootKey,
-    Unknown,
+    Field, RawConfig, RawEgress, RawEnrolment, RawLimits, RawLog, RawModel, RawModels, RawRootKey, Unknown,
 };
-use super::{
-    Config, Limits, Listen, Log, LogFormat, Mistake, Model, Models, ProxyHeader, RootKeySlot, Tee,
-};
+use super::{Config, Limits, Listen, Log, LogFormat, Mistake, Model, Models, ProxyHeader, RootKeySlot, Tee};
 
 const DEVELOPMENT_TEE: &str = "must be \"development\"; real TEEs come with their own slots";
 
@@ -35,16 +32,11 @@ impl PublicHost {
         };
         let labels_fit = name.split('.').all(|label| {
             (1..=63).contains(&label.len())
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         });
-        (labels_fit && name.len() <= 253).then(|| Self {
-            name: name.to_owned(),
-            port,
-        })
+        (labels_fit && name.len() <= 253).then(|| Self { name: name.to_owned(), port })
     }
 }
 
@@ -63,10 +55,7 @@ struct Checker {
 
 impl Checker {
     fn note(&mut self, field: &str, wanted: &'static str) {
-        self.mistakes.push(Mistake {
-            field: field.to_owned(),
-            wanted,
-        });
+        self.mistakes.push(Mistake { field: field.to_owned(), wanted });
     }
 
     /// A field that must be there; `wanted` says what it is if it is absent or of another type.
@@ -104,25 +93,14 @@ impl Checker {
     }
 
     fn path(&mut self, field: &str, value: Field<String>) -> Option<PathBuf> {
-        self.parsed(field, value, "must be a path", |p| {
-            (!p.is_empty()).then(|| PathBuf::from(p))
-        })
+        self.parsed(field, value, "must be a path", |p| (!p.is_empty()).then(|| PathBuf::from(p)))
     }
 
     /// A required whole number between `min` and `max` inclusive.
-    fn number<T: TryFrom<u64>>(
-        &mut self,
-        field: &str,
-        value: Field<u64>,
-        (min, max): (u64, u64),
-    ) -> Option<T> {
-        const WANTED: &str =
-            "must be a whole number inside its bounds (see the sample configuration)";
+    fn number<T: TryFrom<u64>>(&mut self, field: &str, value: Field<u64>, (min, max): (u64, u64)) -> Option<T> {
+        const WANTED: &str = "must be a whole number inside its bounds (see the sample configuration)";
         let number = self.required(field, value, WANTED)?;
-        let fitting = (min..=max)
-            .contains(&number)
-            .then(|| T::try_from(number).ok())
-            .flatten();
+        let fitting = (min..=max).contains(&number).then(|| T::try_from(number).ok()).flatten();
         if fitting.is_none() {
             self.note(field, WANTED);
         }
@@ -130,17 +108,13 @@ impl Checker {
     }
 
     fn duration(&mut self, field: &str, value: Field<u64>) -> Option<Duration> {
-        self.number(field, value, (1, 86_400_000))
-            .map(Duration::from_millis)
+        self.number(field, value, (1, 86_400_000)).map(Duration::from_millis)
     }
 
     /// Names that do not belong into `table` (with its dot). Their spelling is shown, their values are not.
     fn unknown(&mut self, table: &str, unknown: &Unknown) {
         for name in unknown.keys() {
-            self.note(
-                &format!("{table}{name}"),
-                "is not a field of the configuration",
-            );
+            self.note(&format!("{table}{name}"), "is not a field of the configuration");
         }
     }
 }
@@ -156,52 +130,28 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, Vec<Mistake>> {
 
 /// `None` means that at least one mistake was noted. Every field is looked at before the first `?`.
 fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
-    let tee = c.parsed("tee", raw.tee, DEVELOPMENT_TEE, |t| {
-        (t == "development").then_some(Tee::Development)
-    });
+    let tee = c.parsed("tee", raw.tee, DEVELOPMENT_TEE, |t| (t == "development").then_some(Tee::Development));
     let public_host = c.parsed(
         "public_host",
         raw.public_host,
         "must be a lower-case host name or IPv4 address, with :port where that is not 443",
         PublicHost::parse,
     );
-    let listen = c.parsed(
-        "listen",
-        raw.listen,
-        "must be an address with a port",
-        |a| a.parse().ok().map(Listen::Tcp),
-    );
-    let proxy_header = c.parsed(
-        "proxy_header",
-        raw.proxy_header,
-        "must be \"required\" or \"refused\"",
-        |p| match p {
-            "required" => Some(ProxyHeader::Required),
-            "refused" => Some(ProxyHeader::Refused),
-            _ => None,
-        },
-    );
+    let listen = c.parsed("listen", raw.listen, "must be an address with a port", |a| a.parse().ok().map(Listen::Tcp));
+    let proxy_header = c.parsed("proxy_header", raw.proxy_header, "must be \"required\" or \"refused\"", |p| match p {
+        "required" => Some(ProxyHeader::Required),
+        "refused" => Some(ProxyHeader::Refused),
+        _ => None,
+    });
     let data_dir = c.path("data_dir", raw.data_dir);
     let web_dir = c.path("web_dir", raw.web_dir);
     let docworker = c.path("docworker", raw.docworker);
-    let root_key = c
-        .required("root_key", raw.root_key, "must be a table")
-        .and_then(|t| root_key(c, t));
-    let models = c
-        .required("models", raw.models, "must be a table")
-        .and_then(|t| models(c, t));
-    let enrolment_link_file = c
-        .required("enrolment", raw.enrolment, "must be a table")
-        .and_then(|t| enrolment(c, t));
-    let egress_allow = c
-        .required("egress", raw.egress, "must be a table")
-        .and_then(|t| egress(c, t));
-    let limits = c
-        .required("limits", raw.limits, "must be a table")
-        .and_then(|t| limits(c, t));
-    let log = c
-        .required("log", raw.log, "must be a table")
-        .and_then(|t| log(c, t));
+    let root_key = c.required("root_key", raw.root_key, "must be a table").and_then(|t| root_key(c, t));
+    let models = c.required("models", raw.models, "must be a table").and_then(|t| models(c, t));
+    let enrolment_link_file = c.required("enrolment", raw.enrolment, "must be a table").and_then(|t| enrolment(c, t));
+    let egress_allow = c.required("egress", raw.egress, "must be a table").and_then(|t| egress(c, t));
+    let limits = c.required("limits", raw.limits, "must be a table").and_then(|t| limits(c, t));
+    let log = c.required("log", raw.log, "must be a table").and_then(|t| log(c, t));
     c.unknown("", &raw.unknown);
     let (root_key, recovery_recipient) = root_key?;
     Some(Config {
@@ -223,20 +173,11 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
 }
 
 fn root_key(c: &mut Checker, raw: RawRootKey) -> Option<(RootKeySlot, Option<String>)> {
-    let slot = c.parsed("root_key.slot", raw.slot, DEVELOPMENT_TEE, |s| {
-        (s == "development").then_some(())
-    });
+    let slot = c.parsed("root_key.slot", raw.slot, DEVELOPMENT_TEE, |s| (s == "development").then_some(()));
     let file = c.path("root_key.file", raw.file);
     const RECIPIENT: &str = "must be an age X25519 recipient (age1…)";
-    let recipient = c.optional(
-        "root_key.recovery_recipient",
-        raw.recovery_recipient,
-        RECIPIENT,
-    );
-    if recipient
-        .as_ref()
-        .is_some_and(|r| r.parse::<age::x25519::Recipient>().is_err())
-    {
+    let recipient = c.optional("root_key.recovery_recipient", raw.recovery_recipient, RECIPIENT);
+    if recipient.as_ref().is_some_and(|r| r.parse::<age::x25519::Recipient>().is_err()) {
         c.note("root_key.recovery_recipient", RECIPIENT);
     }
     c.unknown("root_key.", &raw.unknown);
@@ -246,18 +187,10 @@ fn root_key(c: &mut Checker, raw: RawRootKey) -> Option<(RootKeySlot, Option<Str
 
 fn models(c: &mut Checker, raw: RawModels) -> Option<Models> {
     let embedder = c
-        .required(
-            "models.embedder",
-            raw.embedder,
-            "must be a table with id and path",
-        )
+        .required("models.embedder", raw.embedder, "must be a table with id and path")
         .and_then(|t| model(c, "models.embedder", t));
     let generator = c
-        .optional(
-            "models.generator",
-            raw.generator,
-            "must be a table with id and path",
-        )
+        .optional("models.generator", raw.generator, "must be a table with id and path")
         .map(|t| model(c, "models.generator", t));
     let threads = c.number("models.threads", raw.threads, (1, 1024));
     let parallel = c.number("models.parallel", raw.parallel, (1, 256));
@@ -266,27 +199,16 @@ fn models(c: &mut Checker, raw: RawModels) -> Option<Models> {
         None => None,
         Some(checked) => Some(checked?),
     };
-    Some(Models {
-        embedder: embedder?,
-        generator,
-        threads: threads?,
-        parallel: parallel?,
-    })
+    Some(Models { embedder: embedder?, generator, threads: threads?, parallel: parallel? })
 }
 
 fn model(c: &mut Checker, table: &str, raw: RawModel) -> Option<Model> {
-    let id = c.parsed(
-        &format!("{table}.id"),
-        raw.id,
-        "must be the name of a catalogue entry",
-        |id| (!id.is_empty()).then(|| id.to_owned()),
-    );
+    let id = c.parsed(&format!("{table}.id"), raw.id, "must be the name of a catalogue entry", |id| {
+        (!id.is_empty()).then(|| id.to_owned())
+    });
     let path = c.path(&format!("{table}.path"), raw.path);
     c.unknown(&format!("{table}."), &raw.unknown);
-    Some(Model {
-        id: id?,
-        path: path?,
-    })
+    Some(Model { id: id?, path: path? })
 }
 
 fn enrolment(c: &mut Checker, raw: RawEnrolment) -> Option<PathBuf> {
@@ -300,10 +222,7 @@ fn egress(c: &mut Checker, raw: RawEgress) -> Option<Vec<String>> {
     let allow = c.required("egress.allow", raw.allow, WANTED);
     c.unknown("egress.", &raw.unknown);
     let mut allow = allow?;
-    if !allow
-        .iter()
-        .all(|to| PublicHost::parse(to).is_some_and(|host| host.port.is_some()))
-    {
+    if !allow.iter().all(|to| PublicHost::parse(to).is_some_and(|host| host.port.is_some())) {
         c.note("egress.allow", WANTED);
     }
     allow.sort();
@@ -314,11 +233,7 @@ fn egress(c: &mut Checker, raw: RawEgress) -> Option<Vec<String>> {
 fn limits(c: &mut Checker, raw: RawLimits) -> Option<Limits> {
     const MIB: u64 = 1024 * 1024;
     let connections = c.number("limits.connections", raw.connections, (1, 1_000_000));
-    let concurrent_requests = c.number(
-        "limits.concurrent_requests",
-        raw.concurrent_requests,
-        (1, 100_000),
-    );
+    let concurrent_requests = c.number("limits.concurrent_requests", raw.concurrent_requests, (1, 100_000));
     let header_bytes = c.number("limits.header_bytes", raw.header_bytes, (8192, MIB));
     let headers = c.number("limits.headers", raw.headers, (16, 1000));
     let json_bytes = c.number("limits.json_bytes", raw.json_bytes, (1024, 64 * MIB));
@@ -330,17 +245,9 @@ fn limits(c: &mut Checker, raw: RawLimits) -> Option<Limits> {
     let idle = c.duration("limits.idle_ms", raw.idle_ms);
     let write_stall = c.duration("limits.write_stall_ms", raw.write_stall_ms);
     let drain = c.duration("limits.drain_ms", raw.drain_ms);
-    let requests_per_minute = c.number(
-        "limits.requests_per_minute",
-        raw.requests_per_minute,
-        (1, 1_000_000),
-    );
+    let requests_per_minute = c.number("limits.requests_per_minute", raw.requests_per_minute, (1, 1_000_000));
     let request_burst = c.number("limits.request_burst", raw.request_burst, (1, 1_000_000));
-    let attestations = c.number(
-        "limits.attestations_per_minute",
-        raw.attestations_per_minute,
-        (1, 1_000_000),
-    );
+    let attestations = c.number("limits.attestations_per_minute", raw.attestations_per_minute, (1, 1_000_000));
     c.unknown("limits.", &raw.unknown);
     Some(Limits {
         connections: connections?,
@@ -371,19 +278,11 @@ fn log(c: &mut Checker, raw: RawLog) -> Option<Log> {
         "debug" => Some(tracing::Level::DEBUG),
         _ => None,
     });
-    let format = c.parsed(
-        "log.format",
-        raw.format,
-        "must be \"json\" or \"text\"",
-        |f| match f {
-            "json" => Some(LogFormat::Json),
-            "text" => Some(LogFormat::Text),
-            _ => None,
-        },
-    );
+    let format = c.parsed("log.format", raw.format, "must be \"json\" or \"text\"", |f| match f {
+        "json" => Some(LogFormat::Json),
+        "text" => Some(LogFormat::Text),
+        _ => None,
+    });
     c.unknown("log.", &raw.unknown);
-    Some(Log {
-        level: level?,
-        format: format?,
-    })
+    Some(Log { level: level?, format: format? })
 }

@@ -1,0 +1,5 @@
+//! Who may do what.
+
+pub mod scope;
+
+pub use scope::TenantScope;

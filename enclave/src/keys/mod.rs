@@ -1,0 +1,42 @@
+//! The keys of the appliance: made inside, sealed, stable across restarts.
+//!
+//! [`root`] holds the root key and the slots that wrap it; [`secret`] the types that keep secret bytes from being copied,
+//! printed or left in memory.
+
+pub mod root;
+pub mod secret;
+mod slots;
+
+pub use root::{Platform, RootKey, Slots};
+
+/// Why there are no keys. No text names a key or shows a byte of one.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A real TEE has no use for a key in a file.
+    #[error("a development key slot is refused outside the development TEE")]
+    DevelopmentSlotRefused,
+    /// No slot of the header opens with what is at hand.
+    #[error("no key slot can be opened")]
+    NoUsableSlot,
+    /// The header is missing beside existing records, is not a header, was changed, or is of a newer program.
+    #[error("the key slots are damaged, changed, missing, or of a newer version")]
+    Header,
+    /// The development key file does not hold 64 hexadecimal digits.
+    #[error("the development key file is not a key")]
+    DevelopmentFile,
+    /// Not an age X25519 recipient.
+    #[error("the recovery recipient is not an age X25519 recipient")]
+    Recipient,
+    /// Not an age X25519 identity.
+    #[error("the recovery identity is not an age X25519 identity")]
+    Identity,
+    /// The disk answered with an error.
+    #[error("storage fault while {doing}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,280 @@
+//! The commit lane: one thread through which every write goes.
+//!
+//! The lane takes whatever batches are waiting, checks their conditions one after the other, seals their records, and
+//! brings them all to the disk with one atomic write and one sync; then it answers all of them. While it syncs, the next
+//! group gathers, so a lone writer waits for nobody and many writers share a sync.
+//!
+//! The first fault of the disk stops the lane for good: after a failed sync nobody knows what the disk holds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::batch::{Committed, Op, Target, Version, within_limit};
+use super::blob;
+use super::collection::{Address, Meta, Name};
+use super::error::Error;
+use super::hierarchy::Tenant;
+use super::record::Draft;
+use super::versions::Tail;
+use super::{STATE, Shared, StateRecord, tenants};
+use crate::audit::lane::Logs;
+
+/// Batches that may wait for the lane.
+pub(crate) const QUEUE: usize = 1024;
+/// Batches in one group.
+const GROUP: usize = 256;
+
+pub(crate) enum Request {
+    Commit { ops: Vec<Op>, reply: oneshot::Sender<Result<Committed, Error>> },
+    Close { reply: oneshot::Sender<()> },
+}
+
+/// The writes of a group, in order, before they are applied.
+#[derive(Debug, Default)]
+pub(crate) struct Stage {
+    writes: Vec<(Name, Option<Vec<u8>>)>,
+    /// The versions that the group's writes will leave behind.
+    overlay: HashMap<Tail, Option<u64>>,
+    new_tenants: Vec<Arc<Tenant>>,
+}
+
+impl Stage {
+    fn version(&self, shared: &Shared, name: &Name) -> Result<Option<u64>, Error> {
+        if let Some(version) = self.overlay.get(&name.tail()) {
+            return Ok(*version);
+        }
+        let versions = shared.versions.read().map_err(|_| Error::Stopped)?;
+        Ok(versions.get(&name.tail()).copied())
+    }
+
+    fn write(&mut self, name: Name, version: u64, stored: Option<Vec<u8>>) {
+        self.overlay.insert(name.tail(), stored.is_some().then_some(version));
+        self.writes.push((name, stored));
+    }
+
+    /// Seals a record into the group.
+    pub(crate) fn put(&mut self, shared: &Shared, target: &Target, draft: Draft, version: u64) {
+        let tenant = &target.tenant;
+        if !tenant.is_durable() && !self.new_tenants.iter().any(|new| new.id == tenant.id) {
+            let (name, stored) = tenants::wrap(&shared.roots, tenant, version);
+            self.write(name, version, Some(stored));
+            self.new_tenants.push(Arc::clone(tenant));
+        }
+        let keys = tenant.tree(&shared.roots, target.meta);
+        let stored = draft.seal(tenant, &keys.cipher, target.meta, &target.name, version);
+        self.write(target.name, version, Some(stored));
+    }
+}
+
+/// What a batch will write, once nothing can go wrong any more.
+type Writes = Vec<(Target, Option<Draft>)>;
+
+pub(crate) struct Lane {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) logs: Logs,
+    pub(crate) state: StateRecord,
+    pub(crate) system: Arc<Tenant>,
+}
+
+impl Lane {
+    /// Serves requests until the store is closed or dropped.
+    pub(crate) fn run(mut self) {
+        let _watchdog = Watchdog(Arc::clone(&self.shared));
+        while let Some(first) = self.requests.blocking_recv() {
+            let mut waiting = Some(first);
+            let mut group = Vec::new();
+            let mut closing = None;
+            while let Some(request) = waiting.take() {
+                match request {
+                    Request::Commit { ops, reply } => group.push((ops, reply)),
+                    Request::Close { reply } => closing = Some(reply),
+                }
+                if group.len() < GROUP && closing.is_none() {
+                    waiting = self.requests.try_recv().ok();
+                }
+            }
+            self.commit(group);
+            if let Some(reply) = closing {
+                self.close();
+                // Whoever asked may have gone; the store is closed all the same. Requests still in the queue are dropped,
+                // which tells their callers so.
+                let _ = reply.send(());
+                return;
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        self.state.clean = true;
+        let mut stage = Stage::default();
+        if !self.shared.has_stopped() && self.write_out(&mut stage).is_err() {
+            tracing::error!("the store could not be closed cleanly");
+        }
+    }
+
+    fn commit(&mut self, group: Vec<(Vec<Op>, oneshot::Sender<Result<Committed, Error>>)>) {
+        let mut stage = Stage::default();
+        let mut done = Vec::with_capacity(group.len());
+        for (ops, reply) in group {
+            let staged = if self.shared.has_stopped() { Err(Error::Stopped) } else { self.stage(&mut stage, ops) };
+            match staged {
+                Ok(committed) => done.push((committed, reply)),
+                // Whoever asked may have gone.
+                Err(error) => drop(reply.send(Err(error))),
+            }
+        }
+        if done.is_empty() {
+            return;
+        }
+        let written = self.write_out(&mut stage);
+        for (committed, reply) in done {
+            let answer = if written.is_ok() { Ok(committed) } else { Err(Error::Stopped) };
+            drop(reply.send(answer));
+        }
+    }
+
+    /// Checks a batch and seals it into the group; an error leaves the group as it was.
+    fn stage(&mut self, stage: &mut Stage, ops: Vec<Op>) -> Result<Committed, Error> {
+        let mut writes = Writes::new();
+        let mut late = Vec::new();
+        let mut events = Vec::new();
+        let mut erased = Vec::new();
+        for op in ops {
+            match op {
+                Op::Expect(target, expected) => {
+                    let found = stage.version(&self.shared, &target.name)?;
+                    if found != expected.map(|Version(version)| version) {
+                        return Err(Error::Conflict { collection: target.meta.name });
+                    }
+                }
+                Op::Put(target, draft) => writes.push((target, Some(draft))),
+                Op::PutLate(target, make) => late.push((target, make)),
+                Op::Delete(target) => writes.push((target, None)),
+                Op::PutBlob { tenant, meta, key, bytes } => {
+                    let chunks = blob::chunks(&self.shared, &tenant, meta, &key, &bytes)?;
+                    let from = u32::try_from(chunks.len()).expect("blobs have at most some thousand chunks");
+                    writes.extend(chunks.into_iter().map(|(target, draft)| (target, Some(draft))));
+                    self.cut_blob(stage, &mut writes, &tenant, meta, &key, from)?;
+                }
+                Op::DeleteBlob { tenant, meta, key } => {
+                    self.cut_blob(stage, &mut writes, &tenant, meta, &key, 0)?;
+                }
+                Op::Audit { tenant, event } => events.push((tenant, event)),
+                Op::ErasePerson { tenant, person } => {
+                    let target = Logs::person_target(&self.shared, &tenant, person)?;
+                    erased.push((tenant, person, target.name));
+                }
+            }
+        }
+        let prepared = self.logs.prepare(&self.shared, &events)?;
+        for (target, make) in late {
+            let body = make(&prepared.indexes)?;
+            let draft = Draft::with_body(&target.key, &body);
+            within_limit(target.meta, &draft)?;
+            writes.push((target, Some(draft)));
+        }
+
+        // From here on nothing fails.
+        self.state.revision += 1;
+        let version = self.state.revision;
+        for (target, draft) in writes {
+            match draft {
+                Some(draft) => stage.put(&self.shared, &target, draft, version),
+                None => stage.write(target.name, version, None),
+            }
+        }
+        let leaf_indexes = prepared.indexes.clone();
+        self.logs.apply(&self.shared, prepared, stage, version);
+        // After the batch's own events, lest one of them brings the key back.
+        for (tenant, person, name) in erased {
+            stage.write(name, version, None);
+            self.logs.forget_person(&tenant, person);
+        }
+        Ok(Committed { version: Version(version), leaf_indexes })
+    }
+
+    /// Deletes the chunks of a blob from number `from` on.
+    fn cut_blob(
+        &self,
+        stage: &Stage,
+        writes: &mut Writes,
+        tenant: &Arc<Tenant>,
+        meta: Meta,
+        key: &str,
+        from: u32,
+    ) -> Result<(), Error> {
+        for index in from.. {
+            let target = blob::chunk_target(&self.shared, tenant, meta, key, index)?;
+            if stage.version(&self.shared, &target.name)?.is_none() {
+                break;
+            }
+            writes.push((target, None));
+        }
+        Ok(())
+    }
+
+    /// Adds the log heads and the header to the group and brings it to the disk. An error has stopped the store.
+    fn write_out(&mut self, stage: &mut Stage) -> Result<(), Error> {
+        self.state.epoch += 1;
+        let written = self.seal_heads(stage).and_then(|()| self.apply(stage));
+        match written.and_then(|()| self.shared.disk.sync("making a commit durable")) {
+            Ok(()) => {
+                stage.new_tenants.iter().for_each(|tenant| tenant.set_durable());
+                self.logs.publish(&self.shared, self.state.epoch);
+                Ok(())
+            }
+            Err(error) => {
+                self.shared.stop(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn seal_heads(&mut self, stage: &mut Stage) -> Result<(), Error> {
+        self.logs.sign(&self.shared, stage, self.state.revision)?;
+        let header = header_target(&self.shared, &self.system)?;
+        let body = serde_json::to_vec(&self.state).map_err(|_| Error::Encode { collection: STATE.name() })?;
+        stage.put(&self.shared, &header, Draft::with_body(&header.key, &body), self.state.revision);
+        Ok(())
+    }
+
+    fn apply(&self, stage: &mut Stage) -> Result<(), Error> {
+        let mut batch = sled::Batch::default();
+        for (name, stored) in stage.writes.drain(..) {
+            match stored {
+                Some(stored) => batch.insert(name.as_bytes(), stored),
+                None => batch.remove(name.as_bytes()),
+            }
+        }
+        // Readers wait here, for as long as a write to memory takes, and then see the whole group.
+        let mut versions = self.shared.versions.write().map_err(|_| Error::Stopped)?;
+        let applied = self.shared.disk.database.apply_batch(batch);
+        applied.map_err(|error| Error::database("writing a commit", error))?;
+        for (tail, version) in stage.overlay.drain() {
+            match version {
+                Some(version) => drop(versions.insert(tail, version)),
+                None => drop(versions.remove(&tail)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the header record is.
+pub(crate) fn header_target(shared: &Shared, system: &Arc<Tenant>) -> Result<Target, Error> {
+    shared.target(system, STATE.meta(), Address::Key { group: None, key: "header" })
+}
+
+/// Stops the store if its lane ever dies of a bug, so that nobody waits for it.
+struct Watchdog(Arc<Shared>);
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop(&Error::Closed);
+        }
+    }
+}

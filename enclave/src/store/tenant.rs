@@ -1,0 +1,251 @@
+//! Reading the records of one tenant.
+//!
+//! Reads are blocking and quick: single reads may be done in async code, long lists belong on a blocking thread. A read
+//! may see a write whose commit has not yet been answered.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Inner;
+use super::batch::{Batch, Target, Version};
+use super::blob;
+use super::collection::{Address, Collection, Meta, Name};
+use super::error::Error;
+use super::hierarchy::Tenant;
+use super::record::{self, Opened};
+use crate::audit;
+
+/// The records of one tenant.
+#[derive(Clone)]
+pub struct TenantStore {
+    inner: Arc<Inner>,
+    /// Absent when the tenant's key on disk is damaged: every use then answers an integrity error.
+    tenant: Option<Arc<Tenant>>,
+}
+
+impl std::fmt::Debug for TenantStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TenantStore").field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
+impl TenantStore {
+    pub(crate) const fn new(inner: Arc<Inner>, tenant: Option<Arc<Tenant>>) -> Self {
+        Self { inner, tenant }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    pub(crate) fn tenant_keys(&self) -> Result<Arc<Tenant>, Error> {
+        self.tenant.clone().ok_or(Error::Integrity { what: "a tenant's key" })
+    }
+
+    pub(crate) fn target(&self, meta: Meta, address: Address<'_>) -> Result<Target, Error> {
+        self.inner.shared.target(&self.tenant_keys()?, meta, address)
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] when the disk does not hold what was last written; [`Error::Decode`], [`Error::InvalidKey`].
+    pub fn get<T: DeserializeOwned>(&self, collection: &Collection<T>, key: &str) -> Result<Option<T>, Error> {
+        Ok(self.get_versioned(collection, key)?.map(|(value, _)| value))
+    }
+
+    /// Reads a record together with its version, for a later [`Batch::expect_version`].
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub fn get_versioned<T: DeserializeOwned>(
+        &self,
+        collection: &Collection<T>,
+        key: &str,
+    ) -> Result<Option<(T, Version)>, Error> {
+        self.get_at(collection, Address::Key { group: None, key })
+    }
+
+    /// Reads a record of a grouped collection.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub fn get_in<T: DeserializeOwned>(
+        &self,
+        collection: &Collection<T>,
+        group: &str,
+        key: &str,
+    ) -> Result<Option<T>, Error> {
+        Ok(self.get_versioned_in(collection, group, key)?.map(|(value, _)| value))
+    }
+
+    /// [`Self::get_versioned`] in a grouped collection.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub fn get_versioned_in<T: DeserializeOwned>(
+        &self,
+        collection: &Collection<T>,
+        group: &str,
+        key: &str,
+    ) -> Result<Option<(T, Version)>, Error> {
+        self.get_at(collection, Address::Key { group: Some(group), key })
+    }
+
+    fn get_at<T: DeserializeOwned>(
+        &self,
+        collection: &Collection<T>,
+        address: Address<'_>,
+    ) -> Result<Option<(T, Version)>, Error> {
+        let target = self.target(collection.meta(), address)?;
+        let Some(opened) = self.inner.shared.read(&target)? else { return Ok(None) };
+        Ok(Some((decode(collection.meta(), &opened)?, Version(opened.version))))
+    }
+
+    /// Reads all records of a collection, sorted by key. In a grouped collection the same key may occur more than once.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub fn list<T: DeserializeOwned>(&self, collection: &Collection<T>) -> Result<Vec<(String, T)>, Error> {
+        let tenant = self.tenant_keys()?;
+        let prefix = tenant.tree(&self.inner.shared.roots, collection.meta()).prefix;
+        self.scan(collection, self.inner.shared.disk.database.scan_prefix(prefix))
+    }
+
+    /// Reads the records of one group, sorted by key.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub fn list_in<T: DeserializeOwned>(
+        &self,
+        collection: &Collection<T>,
+        group: &str,
+    ) -> Result<Vec<(String, T)>, Error> {
+        let tenant = self.tenant_keys()?;
+        let keys = tenant.tree(&self.inner.shared.roots, collection.meta());
+        let prefix = collection.meta().group_prefix(keys, group)?;
+        self.scan(collection, self.inner.shared.disk.database.scan_prefix(prefix.as_bytes()))
+    }
+
+    /// Reads the records numbered `from` up to, not including, `to` of an ordered collection, in order.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub fn range<T: DeserializeOwned>(
+        &self,
+        collection: &Collection<T>,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<(String, T)>, Error> {
+        let tenant = self.tenant_keys()?;
+        let keys = tenant.tree(&self.inner.shared.roots, collection.meta());
+        let (from, to) = collection.meta().range(keys, from, to)?;
+        self.scan(collection, self.inner.shared.disk.database.range(from.as_bytes()..to.as_bytes()))
+    }
+
+    fn scan<T: DeserializeOwned>(
+        &self,
+        collection: &Collection<T>,
+        found: sled::Iter,
+    ) -> Result<Vec<(String, T)>, Error> {
+        let (tenant, meta) = (self.tenant_keys()?, collection.meta());
+        let mut records = Vec::new();
+        for entry in found {
+            let (name, stored) = entry.map_err(|error| Error::database("listing records", error))?;
+            // A record may change while the scan passes; what the scan saw then no longer counts.
+            let Some(stored) = self.inner.shared.current(meta, &name, stored)? else { continue };
+            let keys = tenant.tree(&self.inner.shared.roots, meta);
+            let opened = record::open(&tenant, &keys.cipher, meta, &name, &stored)?;
+            records.push((meta.decode_key(opened.key())?, decode(meta, &opened)?));
+        }
+        records.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(records)
+    }
+
+    /// Reads a blob.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub fn get_blob<T>(&self, collection: &Collection<T>, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        blob::read(&self.inner.shared, &self.tenant_keys()?, collection.meta(), key)
+    }
+
+    /// An empty batch of this tenant.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.clone())
+    }
+
+    /// The tenant's audit log.
+    #[must_use]
+    pub fn audit_log(&self) -> audit::Log {
+        audit::Log::new(self.clone())
+    }
+
+    /// Writes one record, in a batch of its own.
+    ///
+    /// # Errors
+    /// As for [`Batch::commit`].
+    pub async fn put<T: Serialize + DeserializeOwned + Sync>(
+        &self,
+        collection: &Collection<T>,
+        key: &str,
+        value: &T,
+    ) -> Result<Version, Error> {
+        let mut batch = self.batch();
+        batch.put(collection, key, value);
+        Ok(batch.commit().await?.version)
+    }
+}
+
+fn decode<T: DeserializeOwned>(meta: Meta, opened: &Opened) -> Result<T, Error> {
+    serde_json::from_slice(opened.body()).map_err(|_| Error::Decode { collection: meta.name })
+}
+
+impl super::Shared {
+    /// Finds the name of a record.
+    pub(crate) fn target(&self, tenant: &Arc<Tenant>, meta: Meta, address: Address<'_>) -> Result<Target, Error> {
+        let (name, key) = meta.address(tenant.tree(&self.roots, meta), address)?;
+        Ok(Target { tenant: Arc::clone(tenant), meta, name, key })
+    }
+
+    /// Reads and opens a record, if there is one.
+    pub(crate) fn read(&self, target: &Target) -> Result<Option<Opened>, Error> {
+        let broken = || Error::Integrity { what: target.meta.name };
+        let name: &Name = &target.name;
+        let (expected, stored) = {
+            // Under the lock the disk and the map tell of the same commit.
+            let versions = self.versions.read().map_err(|_| Error::Stopped)?;
+            let stored = self.disk.database.get(name.as_bytes());
+            (versions.get(&name.tail()).copied(), stored.map_err(|error| Error::database("reading a record", error))?)
+        };
+        match (expected, stored) {
+            (None, None) => Ok(None),
+            (Some(expected), Some(stored)) => {
+                let keys = target.tenant.tree(&self.roots, target.meta);
+                let opened = record::open(&target.tenant, &keys.cipher, target.meta, name.as_bytes(), &stored)?;
+                let same = opened.version == expected && opened.key() == target.key;
+                same.then_some(Some(opened)).ok_or_else(broken)
+            }
+            (Some(_), None) | (None, Some(_)) => Err(broken()),
+        }
+    }
+
+    /// What a scan found, if it is current; otherwise what is there now.
+    fn current(&self, meta: Meta, name: &[u8], found: sled::IVec) -> Result<Option<sled::IVec>, Error> {
+        let broken = || Error::Integrity { what: meta.name };
+        let tail = super::collection::tail(name).ok_or_else(broken)?;
+        let versions = self.versions.read().map_err(|_| Error::Stopped)?;
+        let expected = versions.get(&tail).copied();
+        if expected.is_some() && expected == record::claimed_version(&found) {
+            return Ok(Some(found));
+        }
+        let now = self.disk.database.get(name).map_err(|error| Error::database("reading a record", error))?;
+        match (expected, now) {
+            (None, None) => Ok(None),
+            (Some(expected), Some(now)) if record::claimed_version(&now) == Some(expected) => Ok(Some(now)),
+            _ => Err(broken()),
+        }
+    }
+}
