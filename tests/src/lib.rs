@@ -6,3 +6,5 @@
 pub mod appliance;
 pub mod bench;
 pub mod client;
+pub mod scenario;
+pub mod tools;
