@@ -21,3 +21,7 @@ pub mod note;
 pub mod receipt;
 pub mod statement;
 pub mod tlog;
+pub mod verify;
+
+pub use check::{Check, ExitClass, Outcome, Rejected, Stage};
+pub use verify::{Expectations, VerifiedEvidence, verify};
