@@ -123,6 +123,12 @@ impl Appliance {
         format!("https://localhost:{}", self.options.port)
     }
 
+    /// The public address as a socket address.
+    #[must_use]
+    pub fn public_addr(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.options.port))
+    }
+
     /// The relay's metrics and health.
     #[must_use]
     pub const fn admin_addr(&self) -> SocketAddr {
@@ -216,8 +222,7 @@ impl Appliance {
                 bail!("cloister-host ended ({status}):\n{}", tail(&self.options.data.join("host.log")));
             }
             // The enclave binds only after it attested itself, so an accepted connection means ready.
-            let public = SocketAddr::from(([127, 0, 0, 1], self.options.port));
-            if TcpStream::connect(self.enclave_addr).is_ok() && TcpStream::connect(public).is_ok() {
+            if TcpStream::connect(self.enclave_addr).is_ok() && TcpStream::connect(self.public_addr()).is_ok() {
                 return Ok(());
             }
             ensure!(Instant::now() < deadline, "not ready in time:\n{}", tail(&self.options.data.join("enclave.log")));
