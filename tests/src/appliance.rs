@@ -75,7 +75,10 @@ pub fn checkout() -> PathBuf {
 }
 
 /// The folder of this build's binaries: where this one lies, or the folder above for a test.
-pub(crate) fn binaries() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// If the product was not built.
+pub fn binaries() -> anyhow::Result<PathBuf> {
     let me = std::env::current_exe().context("where is this program")?;
     let dir = me.parent().context("a program lies in a folder")?;
     let dir = if dir.ends_with("deps") { dir.parent().context("target folder")? } else { dir };

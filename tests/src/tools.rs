@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::appliance::binaries;
+pub use crate::appliance::binaries;
 
 /// Runs `cloister-verify` with these arguments.
 ///

@@ -1,0 +1,65 @@
+//! Figures as ratios to a peer run side by side in the same call; `deploy/bench` sets the peers up.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use cloister_tests::bench::{self, Figure, Target};
+
+/// Prints each figure, what it is measured against, and whether it reaches its target.
+#[derive(Parser)]
+struct Cli {
+    /// What to measure; everything if nothing is named.
+    what: Vec<What>,
+    /// Print one JSON array instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// A Python interpreter that has the peers (hnswlib, sentence-transformers).
+    #[arg(long)]
+    python: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// The relay beside HAProxy.
+    Relay,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let wanted = |what| cli.what.is_empty() || cli.what.contains(&what);
+    let dir = tempfile::tempdir()?;
+    let mut figures = Vec::new();
+    if wanted(What::Relay) {
+        figures.extend(bench::relay::run(&cloister_tests::tools::binaries()?, dir.path()).await?);
+    }
+    print(&figures, cli.json)
+}
+
+fn print(figures: &[Figure], json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, figures)?;
+        return Ok(writeln!(out)?);
+    }
+    writeln!(out, "{:<44} {:<24} {:>12} {:>12} {:>8}  target", "what", "against", "ours", "peer", "ratio")?;
+    for figure in figures {
+        let target = match figure.target {
+            Target::AtLeast(least) => format!("≥ {least}"),
+            Target::AtMost(most) => format!("≤ {most}"),
+        };
+        let peer = figure.peer.map_or_else(|| "–".to_owned(), |p| format!("{p:.1}"));
+        let verdict = if figure.reached() { "reached" } else { "NOT REACHED" };
+        writeln!(
+            out,
+            "{:<44} {:<24} {:>12.1} {:>12} {:>8.2}  {target} {verdict}",
+            format!("{} [{}]", figure.what, figure.unit),
+            figure.against,
+            figure.ours,
+            peer,
+            figure.value
+        )?;
+    }
+    Ok(())
+}
