@@ -4,6 +4,8 @@
 //! cannot reach a caller unnoticed. A problem carries no text of a peer and no source of ours; under `/v1` it is
 //! rendered in the shape that OpenAI clients expect.
 
+mod domains;
+
 use std::borrow::Cow;
 
 use axum::http::{HeaderValue, StatusCode, header};

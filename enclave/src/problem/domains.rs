@@ -1,0 +1,87 @@
+//! What the errors of the domains come to. Exhaustive, without a `_` arm: a new error must find its row.
+
+use super::Problem;
+use crate::identity::guesses::TooMany;
+use crate::identity::signature::Refused;
+use crate::identity::{self, opaque};
+use crate::{access, store, tenancy};
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Conflict { .. } => Self::Conflict { detail: "something else changed at the same time" },
+            store::Error::TooLarge { limit_bytes, .. } => Self::TooLarge { limit_bytes },
+            // A fault ends the process; whoever starts it again decides when.
+            store::Error::Io { .. } | store::Error::Stopped | store::Error::Closed => {
+                Self::Unavailable { retry_after_s: 5 }
+            }
+            store::Error::Integrity { .. }
+            | store::Error::InvalidKey { .. }
+            | store::Error::Encode { .. }
+            | store::Error::Decode { .. }
+            | store::Error::WrongRootKey
+            | store::Error::Audit(_) => Self::Internal,
+        }
+    }
+}
+
+impl From<tenancy::Error> for Problem {
+    fn from(error: tenancy::Error) -> Self {
+        match error {
+            tenancy::Error::Text { field } => Self::invalid(field),
+            tenancy::Error::Unknown { .. } => Self::NotFound,
+            tenancy::Error::Full { .. } => Self::Conflict { detail: "there are as many as there may be" },
+            tenancy::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<access::Error> for Problem {
+    fn from(error: access::Error) -> Self {
+        match error {
+            // Whoever was removed from the organisation is nobody here.
+            access::Error::NoRole => Self::Unauthenticated,
+            access::Error::NotFound => Self::NotFound,
+            access::Error::Forbidden => Self::Forbidden,
+            access::Error::Tenancy(error) => error.into(),
+        }
+    }
+}
+
+impl From<identity::Error> for Problem {
+    fn from(error: identity::Error) -> Self {
+        match error {
+            identity::Error::Login(_) => Self::invalid("login"),
+            identity::Error::Opaque(opaque::Error::Malformed) => Self::invalid("an OPAQUE message"),
+            identity::Error::Opaque(opaque::Error::Unproven)
+            | identity::Error::LoginFailed
+            | identity::Error::Unauthenticated => Self::Unauthenticated,
+            identity::Error::Opaque(opaque::Error::Stored) => Self::Internal,
+            identity::Error::UnknownEnrolment | identity::Error::UnknownApiKey => Self::NotFound,
+            identity::Error::LoginTaken => Self::Conflict { detail: "this login name is taken" },
+            identity::Error::Full { .. } => Self::Conflict { detail: "there are as many as there may be" },
+            identity::Error::TooMany(TooMany { retry_after_ms }) => Self::TooManyRequests {
+                retry_after_s: u32::try_from(retry_after_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1),
+            },
+            identity::Error::Signature(refused) => refused.into(),
+            identity::Error::Tenancy(error) => error.into(),
+            identity::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            // One answer for everything: a forger learns nothing about what was wrong.
+            Refused::Malformed
+            | Refused::Plaintext
+            | Refused::Method
+            | Refused::Signature
+            | Refused::Time
+            | Refused::Digest => Self::Unauthenticated,
+            Refused::Replayed => Self::Conflict { detail: "this signed request was received before" },
+            Refused::Full => Self::TooManyRequests { retry_after_s: 10 },
+        }
+    }
+}
