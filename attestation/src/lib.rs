@@ -17,6 +17,7 @@ pub mod check;
 pub mod development;
 pub mod document;
 pub mod encoding;
+pub mod export;
 pub mod note;
 pub mod receipt;
 pub mod statement;

@@ -7,6 +7,7 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::encoding::{Digest, Hex, MAX_SAFE_INTEGER, jcs, sha256};
+use crate::export::VerifiedExport;
 use crate::statement::ReceiptKey;
 
 /// The only version so far.
@@ -42,6 +43,15 @@ pub enum Error {
     /// The signature is wrong.
     #[error("signature of the receipt is wrong")]
     Signature,
+    /// The export is of another log than the receipt names.
+    #[error("export is of another log than the one the receipt names")]
+    OtherLog,
+    /// The log has no record at the place that the receipt names.
+    #[error("log ends before the record that the receipt names")]
+    NotYetInLog,
+    /// The record at that place is not about this receipt.
+    #[error("record that the receipt names is not about this receipt")]
+    NotRecorded,
 }
 
 /// How an answer came about. The names are those of the API.
@@ -208,6 +218,22 @@ pub fn verify(receipt: &Receipt, keys: &[ReceiptKey]) -> Result<(), Error> {
     let key = VerifyingKey::from_bytes(&key.public_key.0).map_err(|_| Error::Signature)?;
     let signed = signed_bytes(&receipt.body, &receipt.log, &receipt.key_id);
     key.verify_strict(&signed, &Signature::from_bytes(&receipt.signature.0)).map_err(|_| Error::Signature)
+}
+
+/// Checks that a verified export has the record of this receipt where the receipt says.
+///
+/// # Errors
+///
+/// [`Error::OtherLog`], [`Error::NotYetInLog`] or [`Error::NotRecorded`].
+pub fn prove_in_export(receipt: &Receipt, export: &VerifiedExport) -> Result<(), Error> {
+    if export.checkpoint().origin != receipt.log.origin {
+        return Err(Error::OtherLog);
+    }
+    let index = usize::try_from(receipt.log.index).map_err(|_| Error::NotYetInLog)?;
+    let entry = export.entries().get(index).ok_or(Error::NotYetInLog)?;
+    let leaf: serde_json::Value = serde_json::from_slice(entry).map_err(|_| Error::NotRecorded)?;
+    let recorded = leaf.pointer("/d/receipt_sha256").and_then(serde_json::Value::as_str);
+    if recorded == Some(digest(&receipt.body).to_string().as_str()) { Ok(()) } else { Err(Error::NotRecorded) }
 }
 
 fn signed_bytes(body: &ReceiptBody, log: &LogRef, key_id: &str) -> Vec<u8> {

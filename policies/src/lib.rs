@@ -4,7 +4,9 @@
 //! answers by the policies in its data folders. It verifies no signature, looks nothing up and reads no clock.
 
 pub mod access;
+pub mod appraisal;
 pub mod prompts;
 pub mod shipped;
 
+pub use appraisal::appraise;
 pub use shipped::digest;

@@ -6,7 +6,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::prompts;
+use crate::{appraisal, prompts};
 
 /// The Cedar schema of the access policies.
 pub const ACCESS_SCHEMA: &str = include_str!("../access/schema.cedarschema");
@@ -24,6 +24,8 @@ pub const FILES: &[(&str, &str)] = &[
     ("access/roles.cedar", include_str!("../access/roles.cedar")),
     ("access/schema.cedarschema", ACCESS_SCHEMA),
     ("access/tenancy.cedar", include_str!("../access/tenancy.cedar")),
+    ("appraisal/default.toml", appraisal::DEFAULT),
+    ("appraisal/development.toml", appraisal::DEVELOPMENT),
     ("prompts/answer.txt", prompts::ANSWER.text),
     ("prompts/question.txt", prompts::QUESTION.text),
     ("prompts/quotation.txt", prompts::QUOTATION.text),
