@@ -9,7 +9,11 @@ pub(crate) mod lane;
 pub mod leaf;
 mod log;
 mod person;
+mod signer;
+mod tree;
 
+use cloister_attestation::encoding::Digest;
+use cloister_attestation::note::Vkey;
 use cloister_protocol::ids::PersonId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,8 +27,10 @@ use crate::store::{Collection, Shared};
 const LEAVES: Collection<Value> = Collection::new_ordered("audit-leaves", 30, 1);
 /// One record per log: its head.
 const HEADS: Collection<Head> = Collection::new("audit-head", 31, 1);
+/// The full tiles, as base64, by `level/index`.
+const TILES: Collection<String> = Collection::new("audit-tiles", 34, 1);
 
-/// Why an event cannot become a leaf.
+/// Why an event cannot become a leaf, or a log cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The details are too long.
@@ -39,17 +45,29 @@ pub enum Error {
     /// Personal details of nobody.
     #[error("personal details need an actor")]
     PersonalWithoutActor,
+    /// The public host cannot begin the name of a log.
+    #[error("the public host is not a host name")]
+    PublicHost,
 }
 
 /// What the logs say about the appliance.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The public host name, with which the names of the logs begin.
+    /// The public host name, with which the names of the logs begin: letters, digits, `.`, `-`, `:`, `[`, `]`.
     pub public_host: String,
     /// The version of the program.
     pub product_version: String,
     /// What was measured when it started, as hex; empty with the development TEE.
     pub measurement: String,
+}
+
+impl Settings {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let host = self.public_host.as_bytes();
+        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(byte);
+        let name = !host.is_empty() && host.len() <= 255 && host.iter().all(allowed);
+        if name { Ok(()) } else { Err(Error::PublicHost) }
+    }
 }
 
 /// One start of the appliance.
@@ -60,19 +78,60 @@ pub(crate) struct Boot {
 }
 
 /// The head of a log.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
+    /// The name of the log, and of its key.
+    pub origin: String,
     /// How many leaves there are.
     pub size: u64,
+    /// The root of the tree over them.
+    pub root: Digest,
     /// The time of the last one, in Unix milliseconds.
     pub last_time_ms: u64,
-    /// The boot that wrote it.
-    pub boot: String,
+    /// The log's key, as a C2SP verifier key.
+    pub vkey: String,
+    /// The signed checkpoint.
+    pub checkpoint: String,
+}
+
+impl Default for Head {
+    /// The head of a log without leaves.
+    fn default() -> Self {
+        let root = cloister_attestation::tlog::empty_root().into();
+        let empty = String::new;
+        Self { origin: empty(), size: 0, root, last_time_ms: 0, vkey: empty(), checkpoint: empty() }
+    }
 }
 
 /// Reads the heads of all logs.
-pub(crate) fn load_heads(_shared: &Shared) -> Result<(), crate::store::Error> {
+pub(crate) fn load_heads(shared: &Shared) -> Result<(), crate::store::Error> {
+    for tenant in shared.all_tenants() {
+        if let Some(head) = lane::read_head(shared, &tenant)? {
+            let mut heads = shared.heads.write().map_err(|_| crate::store::Error::Stopped)?;
+            heads.insert(tenant.id.clone(), head);
+        }
+    }
     Ok(())
+}
+
+impl crate::store::Store {
+    /// The names and keys of all logs, sorted by name.
+    #[must_use]
+    pub fn log_keys(&self) -> Vec<Vkey> {
+        let mut keys: Vec<Vkey> =
+            self.shared().all_heads().iter().filter_map(|head| Vkey::parse(&head.vkey).ok()).collect();
+        keys.sort_by(|a, b| a.name.cmp(&b.name));
+        keys
+    }
+
+    /// A digest over the heads of all logs: SHA-256 of the JCS list of `[origin, size, root]`, sorted by origin.
+    #[must_use]
+    pub fn audit_head(&self) -> Digest {
+        let heads = self.shared().all_heads();
+        let mut heads: Vec<_> = heads.iter().map(|head| (&head.origin, head.size, head.root)).collect();
+        heads.sort_unstable();
+        cloister_attestation::encoding::sha256(&cloister_attestation::encoding::jcs(&heads))
+    }
 }
 
 /// The subject of personal details.

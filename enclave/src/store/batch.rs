@@ -16,13 +16,30 @@ use crate::audit;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub(crate) u64);
 
+/// Where an audit leaf stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeafPlace {
+    /// The name of the log.
+    pub origin: String,
+    /// The number of the leaf.
+    pub index: u64,
+}
+
 /// What a commit answers: everything of the batch is on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
     /// The version that every record written by the batch now has.
     pub version: Version,
     /// Where the batch's audit events stand in their logs, in the order in which they were added.
-    pub leaf_indexes: Vec<u64>,
+    pub leaves: Vec<LeafPlace>,
+}
+
+impl Committed {
+    /// The numbers of [`Self::leaves`].
+    #[must_use]
+    pub fn leaf_indexes(&self) -> Vec<u64> {
+        self.leaves.iter().map(|leaf| leaf.index).collect()
+    }
 }
 
 /// A record, a blob or a condition, with its name and keys found.
@@ -34,8 +51,8 @@ pub(crate) struct Target {
     pub(crate) key: Vec<u8>,
 }
 
-/// Makes a record's body once the indexes of the batch's audit leaves are known.
-pub(crate) type LateBody = Box<dyn FnOnce(&[u64]) -> Result<Vec<u8>, Error> + Send>;
+/// Makes a record's body once the places of the batch's audit leaves are known.
+pub(crate) type LateBody = Box<dyn FnOnce(&[LeafPlace]) -> Result<Vec<u8>, Error> + Send>;
 
 pub(crate) enum Op {
     Put(Target, Draft),
@@ -121,7 +138,7 @@ impl Batch {
         &mut self,
         collection: &Collection<T>,
         key: &str,
-        make: impl FnOnce(&[u64]) -> T + Send + 'static,
+        make: impl FnOnce(&[LeafPlace]) -> T + Send + 'static,
     ) -> &mut Self {
         let name = collection.name();
         let op = self.store.target(collection.meta(), Address::Key { group: None, key }).map(|target| {

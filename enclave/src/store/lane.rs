@@ -171,7 +171,7 @@ impl Lane {
         }
         let prepared = self.logs.prepare(&self.shared, &events)?;
         for (target, make) in late {
-            let body = make(&prepared.indexes)?;
+            let body = make(&prepared.places)?;
             let draft = Draft::with_body(&target.key, &body);
             within_limit(target.meta, &draft)?;
             writes.push((target, Some(draft)));
@@ -186,14 +186,14 @@ impl Lane {
                 None => stage.write(target.name, version, None),
             }
         }
-        let leaf_indexes = prepared.indexes.clone();
+        let leaves = prepared.places.clone();
         self.logs.apply(&self.shared, prepared, stage, version);
         // After the batch's own events, lest one of them brings the key back.
         for (tenant, person, name) in erased {
             stage.write(name, version, None);
             self.logs.forget_person(&tenant, person);
         }
-        Ok(Committed { version: Version(version), leaf_indexes })
+        Ok(Committed { version: Version(version), leaves })
     }
 
     /// Deletes the chunks of a blob from number `from` on.

@@ -30,7 +30,7 @@ use std::thread::JoinHandle;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use batch::{Batch, Committed, Version};
+pub use batch::{Batch, Committed, LeafPlace, Version};
 pub use blob::MAX_BLOB_BYTES;
 pub use collection::{Collection, MAX_KEY_BYTES, order_key};
 pub use error::Error;
@@ -166,6 +166,7 @@ impl Store {
     /// # Errors
     /// [`Error::WrongRootKey`], [`Error::Integrity`] when the header is damaged, [`Error::Io`].
     pub fn open(dir: &Path, root: &RootKey, clock: Arc<dyn Clock>, settings: audit::Settings) -> Result<Self, Error> {
+        settings.check().map_err(Error::Audit)?;
         let disk = Disk::open(dir)?;
         let roots = RootKeys::derive(root.expose());
         let (versions, mut tenants) = load(&disk, &roots)?;
@@ -223,6 +224,10 @@ impl Store {
         let thread = thread.spawn(move || lane.run());
         let lane = thread.map_err(|source| Error::Io { doing: "starting the commit lane", source })?;
         Ok(Self { inner: Arc::new(Inner { shared, requests: Some(requests), lane: Some(lane) }) })
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
     }
 
     /// The records of a tenant.
@@ -291,6 +296,11 @@ impl Shared {
         drop(tenants);
         let mut tenants = self.tenants.write().ok()?;
         tenants.entry(name).or_insert_with(|| Some(new_tenant(id))).clone()
+    }
+
+    /// The heads of all logs.
+    pub(crate) fn all_heads(&self) -> Vec<audit::Head> {
+        self.heads.read().map(|heads| heads.values().cloned().collect()).unwrap_or_default()
     }
 
     /// Every tenant whose key is sound.

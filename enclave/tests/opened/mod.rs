@@ -1,6 +1,6 @@
 //! A store in a temporary directory, opened as the product opens it.
 
-#![expect(dead_code, reason = "each test binary uses some of it")]
+#![allow(dead_code, reason = "each test binary uses some of it")]
 
 use std::path::Path;
 use std::sync::Arc;
