@@ -6,5 +6,6 @@
 pub mod appliance;
 pub mod bench;
 pub mod client;
+pub mod demo;
 pub mod scenario;
 pub mod tools;
