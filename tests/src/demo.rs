@@ -112,7 +112,8 @@ async fn create_assistant(session: &Session) -> Step<(WorkspaceId, Conversation)
 async fn upload(session: &Session, workspace: WorkspaceId, file: &Path) -> Step<()> {
     let bytes = fs::read(file).with_context(|| format!("read {}", file.display()))?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let document = scenario::upload_ready(session, workspace, &Upload { name: &name, title: None, bytes: &bytes }).await?;
+    let document =
+        scenario::upload_ready(session, workspace, &Upload { name: &name, title: None, bytes: &bytes }).await?;
     let pages = document.page_count.map_or_else(String::new, |n| format!(", {n} pages"));
     Ok((format!("{} passages{pages}", document.chunk_count.unwrap_or_default()), ()))
 }
@@ -155,7 +156,8 @@ async fn ask(
     }
     if let Some(expected) = &question.expect {
         let wanted = squeeze(expected);
-        let found = squeeze(&message.text).contains(&wanted) || citations.iter().any(|c| squeeze(&c.quote).contains(&wanted));
+        let found =
+            squeeze(&message.text).contains(&wanted) || citations.iter().any(|c| squeeze(&c.quote).contains(&wanted));
         ensure!(found, "neither the answer nor its quotes hold “{expected}”");
     }
     let receipt = message.receipt_id.context("the answer has a receipt")?;

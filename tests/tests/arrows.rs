@@ -43,7 +43,8 @@ fn dc_01_crates_use_only_what_the_design_allows() {
     let ours: BTreeSet<&str> = metadata.packages.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(ours, allowed.keys().copied().collect(), "a crate came or went: say so in the design first");
     for package in &metadata.packages {
-        let used = package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development).map(|d| d.name.as_str());
+        let used =
+            package.dependencies.iter().filter(|d| d.kind != DependencyKind::Development).map(|d| d.name.as_str());
         for used in used.filter(|name| ours.contains(name)) {
             let from = package.name.as_str();
             assert!(allowed[from].contains(used), "{from} may not use {used}");
@@ -109,7 +110,17 @@ fn invariant_6_time_environment_paths_and_statuses_have_one_home() {
 fn invariant_10_unsafe_is_forbidden_everywhere() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the workspace manifest");
     assert!(manifest.contains("unsafe_code = \"forbid\""));
-    for package in ["attestation", "attestation/verifier", "enclave", "enclave/docworker", "enclave/protocol", "host", "models", "policies", "tests"] {
+    for package in [
+        "attestation",
+        "attestation/verifier",
+        "enclave",
+        "enclave/docworker",
+        "enclave/protocol",
+        "host",
+        "models",
+        "policies",
+        "tests",
+    ] {
         let manifest = fs::read_to_string(root().join(package).join("Cargo.toml")).expect("a manifest");
         assert!(manifest.contains("[lints]\nworkspace = true"), "{package} does not take the workspace's lints");
     }

@@ -146,7 +146,8 @@ async fn slow_stalled_and_idle_clients_do_not_keep_others_from_being_served() {
     // Clients that ask for the page and never read it.
     let mut unread = Vec::new();
     for _ in 0..8 {
-        unread.push(session.channel().plain(http::Method::GET, "/", &http::HeaderMap::new(), bytes::Bytes::new()).await);
+        unread
+            .push(session.channel().plain(http::Method::GET, "/", &http::HeaderMap::new(), bytes::Bytes::new()).await);
     }
     for _ in 0..20 {
         let served = tokio::time::timeout(Duration::from_secs(10), session.read::<Me>("/api/v1/me")).await;

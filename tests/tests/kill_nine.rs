@@ -4,6 +4,9 @@
 //! after a random few milliseconds of work. The story notes every acknowledgement; after each restart it looks for all
 //! of them.
 
+#![expect(clippy::disallowed_methods, reason = "tests have no App whose tracker could spawn")]
+#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -37,7 +40,8 @@ async fn work(
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let text = format!("Note {round}-{step}. The password of room {round}{step} is kept by the caretaker of wing {step}.");
+        let text =
+            format!("Note {round}-{step}. The password of room {round}{step} is kept by the caretaker of wing {step}.");
         let name = format!("note-{round}-{step}.txt");
         let file = Upload { name: &name, title: None, bytes: text.as_bytes() };
         let Ok(uploaded) = session.upload(workspace, &file).await else { return };
@@ -60,7 +64,7 @@ async fn fifty_kills_lose_nothing_acknowledged_and_the_log_verifies() {
     let log = Arc::new(Mutex::new(Acknowledged::default()));
     for round in 0..KILLS {
         let stop = Arc::new(AtomicBool::new(false));
-        let story = tokio::task::spawn(work(
+        let story = tokio::spawn(work(
             session.clone(),
             workspace,
             conversation.clone(),
@@ -111,13 +115,12 @@ async fn check_all(session: &Session, workspace: WorkspaceId, conversation: &Con
 }
 
 async fn verify_export(session: &Session, dir: &std::path::Path) {
-    let export = session
-        .fetch("/api/v1/audit/export", &serde_json::json!({ "recipient": null }))
-        .await
-        .expect("the export");
+    let export =
+        session.fetch("/api/v1/audit/export", &serde_json::json!({ "recipient": null })).await.expect("the export");
     let path = dir.join("audit.tar");
     std::fs::write(&path, export).expect("write");
-    let output = cloister_tests::tools::verify(&["audit", &path.display().to_string(), "--insecure-allow-development-tee"])
-        .expect("cloister-verify runs");
+    let output =
+        cloister_tests::tools::verify(&["audit", &path.display().to_string(), "--insecure-allow-development-tee"])
+            .expect("cloister-verify runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

@@ -100,14 +100,24 @@ fn generator(cli: &Cli) -> anyhow::Result<Option<Generator>> {
 fn print_welcome(appliance: &Appliance, begun: Instant, chat: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let url = appliance.url();
-    writeln!(out, "\nCloister is ready after {:.1} s: DEVELOPMENT TEE, NOT CONFIDENTIAL\n", begun.elapsed().as_secs_f32())?;
+    writeln!(
+        out,
+        "\nCloister is ready after {:.1} s: DEVELOPMENT TEE, NOT CONFIDENTIAL\n",
+        begun.elapsed().as_secs_f32()
+    )?;
     writeln!(out, "  address   {url}")?;
     writeln!(out, "  verify    target/release/cloister-verify appliance {url} --insecure-allow-development-tee")?;
     match appliance.enrolment_link() {
-        Some(link) => writeln!(out, "  enrol     {link}\n            (one-time: whoever opens it first becomes the owner)")?,
+        Some(link) => {
+            writeln!(out, "  enrol     {link}\n            (one-time: whoever opens it first becomes the owner)")?
+        }
         None => writeln!(out, "  log in    at the address: the owner is enrolled already")?,
     }
-    writeln!(out, "  answers   {}", if chat { "by the local chat model" } else { "verbatim quotations (no chat model)" })?;
+    writeln!(
+        out,
+        "  answers   {}",
+        if chat { "by the local chat model" } else { "verbatim quotations (no chat model)" }
+    )?;
     writeln!(out, "  logs      {}", appliance.data().display())?;
     Ok(writeln!(out, "\nCtrl-C stops it.")?)
 }

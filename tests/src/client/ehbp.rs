@@ -70,10 +70,8 @@ impl RequestSealer {
     /// # Errors
     /// If the nonce is not 32 bytes of hex.
     pub fn response(&self, nonce_hex: &str) -> Result<ResponseOpener, Error> {
-        let nonce: [u8; 32] = hex::decode(nonce_hex)
-            .ok()
-            .and_then(|n| n.try_into().ok())
-            .ok_or(Error::Protocol("response nonce"))?;
+        let nonce: [u8; 32] =
+            hex::decode(nonce_hex).ok().and_then(|n| n.try_into().ok()).ok_or(Error::Protocol("response nonce"))?;
         let mut exported = [0; 32];
         self.context.export(RESPONSE_INFO, &mut exported).map_err(|_| Error::Protocol("export"))?;
         let salt = [self.enc, nonce].concat();

@@ -5,8 +5,8 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloister_protocol::api::KsfId;
-use opaque_ke::generic_array::{ArrayLength, GenericArray};
 use opaque_ke::errors::InternalError;
+use opaque_ke::generic_array::{ArrayLength, GenericArray};
 use opaque_ke::{
     CipherSuite, ClientLogin, ClientLoginFinishParameters, ClientRegistration, ClientRegistrationFinishParameters,
     CredentialResponse, Identifiers, RegistrationResponse, TripleDh,
@@ -85,8 +85,7 @@ impl Opaque {
         let response = CredentialResponse::deserialize(&bytes).map_err(|_| Error::Protocol("KE2"))?;
         let stretch = Stretch::of(ksf);
         let parameters = ClientLoginFinishParameters::new(None, Identifiers::default(), Some(&stretch));
-        let finished =
-            self.state.finish(&mut OsRng, &self.password, response, parameters).map_err(|_| Error::Login)?;
+        let finished = self.state.finish(&mut OsRng, &self.password, response, parameters).map_err(|_| Error::Login)?;
         let message = URL_SAFE_NO_PAD.encode(finished.message.serialize());
         Ok((message, RequestKey::derive(&finished.session_key), finished.server_s_pk.serialize().to_vec()))
     }
@@ -124,8 +123,7 @@ impl Registration {
         let response = RegistrationResponse::deserialize(&bytes).map_err(|_| Error::Protocol("response"))?;
         let stretch = Stretch::of(KsfId::MemoryConstrained);
         let parameters = ClientRegistrationFinishParameters::new(Identifiers::default(), Some(&stretch));
-        let finished =
-            self.state.finish(&mut OsRng, &self.password, response, parameters).map_err(|_| Error::Login)?;
+        let finished = self.state.finish(&mut OsRng, &self.password, response, parameters).map_err(|_| Error::Login)?;
         Ok((URL_SAFE_NO_PAD.encode(finished.message.serialize()), finished.server_s_pk.serialize().to_vec()))
     }
 }

@@ -10,11 +10,11 @@ use http::HeaderMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Error;
 use super::opaque::{Opaque, Registration};
 use super::signature::{RequestKey, SignatureInput, fresh_nonce, signature_base};
 use super::sse::SseParser;
 use super::transport::{Channel, Reply, insert};
-use super::Error;
 
 /// A file to upload.
 #[derive(Debug, Clone)]
@@ -54,11 +54,8 @@ impl Channel {
     /// [`Error::NotVerified`] if the server's OPAQUE key is not the attested one; [`Error::Refused`] otherwise.
     pub async fn register(&self, enrolment_code: &str, login: &str, password: &str) -> Result<Registered, Error> {
         let (state, registration_request) = Registration::start(password)?;
-        let start = RegisterStart {
-            enrolment_code: enrolment_code.to_owned(),
-            login: login.to_owned(),
-            registration_request,
-        };
+        let start =
+            RegisterStart { enrolment_code: enrolment_code.to_owned(), login: login.to_owned(), registration_request };
         let started: RegisterStarted = self.call("/api/v1/auth/opaque/register/start", &start).await?;
         let (registration_record, server_key) = state.finish(&started.registration_response)?;
         self.check_opaque_key(&server_key)?;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use cloister_attestation::verify::{Expectations, verify};
-use cloister_policies::appraisal::{AppraisalPolicy, DevelopmentTee, appraise};
+use cloister_policies::appraisal::{AppraisalPolicy, DevelopmentTee, Verdict, appraise};
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -32,7 +32,7 @@ pub enum Trust {
 }
 
 /// A verified appliance.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Channel {
     authority: String,
     host: String,
@@ -41,6 +41,12 @@ pub struct Channel {
     document: Arc<Vec<u8>>,
     hpke: [u8; 32],
     opaque_pk: [u8; 32],
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channel").field("authority", &self.authority).finish_non_exhaustive()
+    }
 }
 
 impl Channel {
@@ -65,17 +71,17 @@ impl Channel {
         if reply.status != 200 {
             return Err(Error::Refused { status: reply.status, problem: String::from_utf8_lossy(&document).into() });
         }
-        let expectations = Expectations { nonce: Some(nonce), ..Expectations::default() };
-        let verified = verify(&document, &expectations, now_ms).map_err(|r| Error::NotVerified(r.to_string()))?;
-        let statement = verified.statement().clone();
-        let development = match trust {
-            Trust::Hardware => DevelopmentTee::Refuse,
-            Trust::DevelopmentAllowed => DevelopmentTee::Allow,
+        let expectations = Expectations { nonce: Some(nonce), channel: None };
+        let verified = verify(&document, &expectations, now_ms).map_err(|r| Error::NotVerified(r.error.to_string()))?;
+        let (policy, development) = match trust {
+            Trust::Hardware => (AppraisalPolicy::shipped_default(), DevelopmentTee::Refuse),
+            Trust::DevelopmentAllowed => (AppraisalPolicy::shipped_development(), DevelopmentTee::Allow),
         };
-        let result = appraise(&verified, &AppraisalPolicy::default_preset(), development, now_ms);
-        if !result.accepted() {
-            return Err(Error::NotVerified(result.to_string()));
+        let result = appraise(verified, &policy, development);
+        if result.verdict == Verdict::Rejected {
+            return Err(Error::NotVerified("the appraisal policy does not accept it".to_owned()));
         }
+        let statement = result.evidence.statement();
         let spki = seen.lock().ok().and_then(|s| *s).ok_or(Error::Protocol("no certificate"))?;
         let pins: Vec<[u8; 32]> = statement.tls_spki_sha256.iter().map(|d| d.0).collect();
         if !pins.contains(&spki) {
