@@ -6,14 +6,15 @@ import { type ServerEvent, SseParser, readEvents } from '../src/channel/sse';
 import { utf8 } from '../src/verifier/bytes';
 import { pieces } from './bytes';
 
-const STREAM = [
-  ': xxxxxxxxxxxxxxxx padding',
-  'event: started\ndata: {"message_id":"msg_1"}\n',
-  'event: delta\ndata: {"text":"Grüß Gott, “Welt” 🌍"}\n',
-  ': heartbeat\n',
-  'event: delta\r\ndata: {"text":"two"}\r\n\r\nevent: done',
-  'data: {"message":{}}\n',
-].join('\n') + '\n';
+const STREAM =
+  [
+    ': xxxxxxxxxxxxxxxx padding',
+    'event: started\ndata: {"message_id":"msg_1"}\n',
+    'event: delta\ndata: {"text":"Grüß Gott, “Welt” 🌍"}\n',
+    ': heartbeat\n',
+    'event: delta\r\ndata: {"text":"two"}\r\n\r\nevent: done',
+    'data: {"message":{}}\n',
+  ].join('\n') + '\n';
 
 async function collect(stream: AsyncIterable<Uint8Array>): Promise<ServerEvent[]> {
   const events: ServerEvent[] = [];
@@ -42,7 +43,9 @@ describe('answers as server-sent events', () => {
 
   it('joins the lines of one event and ignores fields that it does not know', () => {
     const parser = new SseParser();
-    expect(parser.push(utf8('id: 7\nretry: 10\ndata: a\ndata:b\nnonsense\n\n'))).toEqual([{ event: 'message', data: 'a\nb' }]);
+    expect(parser.push(utf8('id: 7\nretry: 10\ndata: a\ndata:b\nnonsense\n\n'))).toEqual([
+      { event: 'message', data: 'a\nb' },
+    ]);
   });
 
   it('refuses an event without an end', () => {

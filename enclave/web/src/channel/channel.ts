@@ -63,7 +63,12 @@ export class Channel {
     throw new ChannelError('the appliance refuses the key that it attests');
   }
 
-  async #attempt(key: Bytes, path: string, body: PlainBody, options: RequestOptions): Promise<OpenedResponse | 'stale-key'> {
+  async #attempt(
+    key: Bytes,
+    path: string,
+    body: PlainBody,
+    options: RequestOptions,
+  ): Promise<OpenedResponse | 'stale-key'> {
     const sealer = await Sealer.to(key);
     const total = body.parts.reduce((sum, part) => sum + (part instanceof Blob ? part.size : part.length), 0);
     const sealed = await sealBody(sealer, body, (bytes) => options.onProgress?.({ phase: 'sealing', bytes, total }));

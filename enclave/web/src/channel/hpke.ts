@@ -76,8 +76,15 @@ export class Opener {
   /** HKDF over the exported secret, salted with enc and nonce, as in OHTTP (RFC 9458 §4.4). */
   static async derive(exported: Uint8Array, enc: Uint8Array, responseNonce: Uint8Array): Promise<Opener> {
     const secret = await crypto.subtle.importKey('raw', concat(exported), 'HKDF', false, ['deriveBits', 'deriveKey']);
-    const hkdf = (label: string) => ({ name: 'HKDF', hash: 'SHA-256', salt: concat(enc, responseNonce), info: utf8(label) });
-    const key = await crypto.subtle.deriveKey(hkdf('key'), secret, { name: 'AES-GCM', length: 256 }, false, ['decrypt']);
+    const hkdf = (label: string) => ({
+      name: 'HKDF',
+      hash: 'SHA-256',
+      salt: concat(enc, responseNonce),
+      info: utf8(label),
+    });
+    const key = await crypto.subtle.deriveKey(hkdf('key'), secret, { name: 'AES-GCM', length: 256 }, false, [
+      'decrypt',
+    ]);
     const base = new Uint8Array(await crypto.subtle.deriveBits(hkdf('nonce'), secret, 96));
     return new Opener(key, base);
   }

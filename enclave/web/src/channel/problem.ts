@@ -83,7 +83,8 @@ export function problemOf(status: number, text: string, retryAfter: string | nul
 
 /** Whether an answer is EHBP's "this is not my key any more" (protocols §1). */
 export function isStaleKey(status: number, contentType: string | null, text: string): boolean {
-  if (status !== 422 || contentType?.split(';', 1)[0]?.trim().toLowerCase() !== 'application/problem+json') return false;
+  if (status !== 422 || contentType?.split(';', 1)[0]?.trim().toLowerCase() !== 'application/problem+json')
+    return false;
   try {
     return (JSON.parse(text) as { type?: unknown }).type === 'urn:ietf:params:ehbp:error:key-config';
   } catch {

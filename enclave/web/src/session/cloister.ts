@@ -96,7 +96,8 @@ export class Cloister {
   /** Looks at an error of any request: a session that ended, or trust that was lost, changes the page. */
   heed(error: unknown): void {
     if (this.#snapshot.phase.name !== 'signed-in') return;
-    if (error instanceof ProblemError && error.status === 401) void this.endSession('Your session has ended. Log in again.');
+    if (error instanceof ProblemError && error.status === 401)
+      void this.endSession('Your session has ended. Log in again.');
     if (error instanceof NotTrusted) this.#go({ name: 'refused' });
   }
 
@@ -110,7 +111,8 @@ export class Cloister {
     try {
       this.#go({ name: 'signed-in', api, me: await api.me() });
     } catch (error) {
-      if (error instanceof ProblemError && error.status === 401) await this.endSession('Your session has ended. Log in again.');
+      if (error instanceof ProblemError && error.status === 401)
+        await this.endSession('Your session has ended. Log in again.');
       else this.#go({ name: 'unreachable', message: error instanceof Error ? error.message : 'No answer.' });
     }
   }

@@ -26,7 +26,9 @@ export class WrongServer extends Error {
   override readonly name = 'WrongServer';
 
   constructor() {
-    super('The server that answered the login is not the one that was attested. Nothing was sent to it. Reload the page.');
+    super(
+      'The server that answered the login is not the one that was attested. Nothing was sent to it. Reload the page.',
+    );
   }
 }
 
@@ -36,7 +38,13 @@ export interface Login extends SigningSession {
 }
 
 /** Registers a password by an enrolment code. */
-export async function enrol(channel: Channel, opaquePk: string, code: string, login: string, password: string): Promise<void> {
+export async function enrol(
+  channel: Channel,
+  opaquePk: string,
+  code: string,
+  login: string,
+  password: string,
+): Promise<void> {
   const opaque = await loadOpaque();
   const { clientRegistrationState, registrationRequest } = opaque.client.startRegistration({ password });
   const started = await callUnsigned<{ registration_response: string; server_public_key: string }>(

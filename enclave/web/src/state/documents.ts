@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState } from 'react';
 import type { Api } from '../api/client';
 import type { DocumentInfo } from '../api/types';
 import type { UploadProgress } from '../channel/channel';
+import { sentence } from '../text/words';
 
 /** An upload that the server has not confirmed yet, or that failed. */
 export interface Upload {
@@ -141,5 +142,5 @@ export function useDocuments(api: Api, workspace: string, heed: (error: unknown)
 
 /** The sentence of an error. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : 'Something went wrong.';
+  return error instanceof Error ? sentence(error.message) : 'Something went wrong.';
 }

@@ -102,7 +102,11 @@ export function useThreads(api: Api, workspace: string, heed: (error: unknown) =
         for await (const event of api.ask(workspace, id, question, abort.signal)) {
           if (event.event === 'done') {
             const answer = event.data.message;
-            change(id, (thread) => ({ ...thread, messages: [...(thread.messages ?? []), asked(question, answer), answer], turn: null }));
+            change(id, (thread) => ({
+              ...thread,
+              messages: [...(thread.messages ?? []), asked(question, answer), answer],
+              turn: null,
+            }));
             setFinished(answer);
           } else if (event.event === 'failed') onTurn({ state: 'broken', problem: wordsFor(event.data.problem) });
           else change(id, (thread) => (thread.turn ? { ...thread, turn: grow(thread.turn, event) } : thread));
@@ -164,7 +168,15 @@ export function grow(turn: Turn, event: AnswerEvent): Turn {
 }
 
 function asked(question: string, answer: Message): Message {
-  return { id: `q-${answer.id}`, role: 'user', text: question, kind: null, citations: [], receipt_id: null, created_ms: answer.created_ms };
+  return {
+    id: `q-${answer.id}`,
+    role: 'user',
+    text: question,
+    kind: null,
+    citations: [],
+    receipt_id: null,
+    created_ms: answer.created_ms,
+  };
 }
 
 /** Whether the server has the question of a turn that ended early. */

@@ -130,11 +130,19 @@ function parseList(lines: string[], at: number, depth: number): [Block, number] 
 
 function isTable(lines: string[], at: number): boolean {
   const divider = lines[at + 1] ?? '';
-  return (lines[at] ?? '').includes('|') && divider.includes('-') && divider.includes('|') && /^[\s|:-]+$/.test(divider);
+  return (
+    (lines[at] ?? '').includes('|') && divider.includes('-') && divider.includes('|') && /^[\s|:-]+$/.test(divider)
+  );
 }
 
 function parseTable(lines: string[], at: number): [Block, number] {
-  const cells = (line: string) => line.trim().replace(/^\|/, '').replace(/\|$/, '').split('|').map((cell) => parseInline(cell.trim()));
+  const cells = (line: string) =>
+    line
+      .trim()
+      .replace(/^\|/, '')
+      .replace(/\|$/, '')
+      .split('|')
+      .map((cell) => parseInline(cell.trim()));
   const header = cells(lines[at] ?? '');
   const rows: Inline[][][] = [];
   let next = at + 2;
@@ -148,7 +156,9 @@ function parseParagraph(lines: string[], at: number, depth: number): [Block, num
   for (; next < lines.length; next++) {
     const line = lines[next] ?? '';
     if (line.trim() === '') break;
-    const interrupts = /^ {0,3}(?:`{3,}|~{3,}|#{1,6}[ \t])/.test(line) || (depth < MAX_DEPTH && (/^ {0,3}>/.test(line) || marker(line) !== null));
+    const interrupts =
+      /^ {0,3}(?:`{3,}|~{3,}|#{1,6}[ \t])/.test(line) ||
+      (depth < MAX_DEPTH && (/^ {0,3}>/.test(line) || marker(line) !== null));
     if (next > at && interrupts) break;
     words.push(line.trimStart());
   }
@@ -163,9 +173,11 @@ export function parseInline(text: string, depth = 0): Inline[] {
     if (plain !== '') out.push({ kind: 'text', text: plain });
     plain = '';
   };
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     const found = depth < MAX_DEPTH ? parseSpan(text, at, depth) : null;
     if (found) {
+      // A number that stands for a source hangs on the word before it.
+      if (found.node?.kind === 'citation') plain = plain.trimEnd();
       flush();
       if (found.node) out.push(found.node);
       at = found.end;
@@ -187,7 +199,10 @@ interface Span {
 function parseSpan(text: string, at: number, depth: number): Span | null {
   switch (text[at]) {
     case '\n':
-      return { node: / {2}$|\\$/.test(text.slice(Math.max(0, at - 2), at)) ? { kind: 'break' } : { kind: 'text', text: ' ' }, end: at + 1 };
+      return {
+        node: / {2}$|\\$/.test(text.slice(Math.max(0, at - 2), at)) ? { kind: 'break' } : { kind: 'text', text: ' ' },
+        end: at + 1,
+      };
     case '`':
       return parseCode(text, at);
     case '*':
@@ -237,7 +252,12 @@ function parseLink(text: string, open: number, depth: number, kind: 'link' | 'im
   const end = text.indexOf(')', close + 2);
   if (end < 0) return null;
   const words = text.slice(open + 1, close);
-  const address = (text.slice(close + 2, end).trim().split(/\s/)[0] ?? '').replace(/^<|>$/g, '');
+  const address = (
+    text
+      .slice(close + 2, end)
+      .trim()
+      .split(/\s/)[0] ?? ''
+  ).replace(/^<|>$/g, '');
   if (kind === 'image') return { node: { kind, description: words }, end: end + 1 };
   return { node: { kind, children: parseInline(words, depth + 1), address }, end: end + 1 };
 }

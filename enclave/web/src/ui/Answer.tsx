@@ -8,7 +8,8 @@ import type { Turn } from '../state/threads';
 import { parseMarkdown, plainText } from '../text/markdown';
 import { Book, Copy, Download } from './icons';
 import { MarkdownView } from './MarkdownView';
-import { count, saveFile } from './words';
+import { count, sentence } from '../text/words';
+import { saveFile } from './words';
 
 type OnSources = (citations: Citation[], tag: string | null) => void;
 
@@ -59,7 +60,8 @@ export function ComingAnswer(props: { turn: Turn; onSources: OnSources; onAskAga
       {turn.state === 'broken' && (
         <div className="notice danger-notice" role="alert">
           <p>
-            <strong>This answer did not come whole.</strong> {turn.problem} Do not rely on what stands above.
+            <strong>This answer did not come whole.</strong> {sentence(turn.problem ?? '')} Do not rely on what stands
+            above.
           </p>
           <button type="button" className="secondary" onClick={props.onAskAgain}>
             Ask again

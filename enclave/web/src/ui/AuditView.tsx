@@ -5,7 +5,8 @@ import type { Api } from '../api/client';
 import type { Me } from '../api/types';
 import { messageOf } from '../state/documents';
 import { Download } from './icons';
-import { fileSize, saveFile } from './words';
+import { fileSize } from '../text/words';
+import { saveFile } from './words';
 
 export function AuditView(props: { api: Api; me: Me; heed: (error: unknown) => void }) {
   const [recipient, setRecipient] = useState('');
@@ -38,8 +39,8 @@ export function AuditView(props: { api: Api; me: Me; heed: (error: unknown) => v
   return (
     <div className="column plain-view">
       <p className="lede">
-        Everything that happens in {props.me.org_name} is recorded in a log that cannot be changed unnoticed. It says who
-        did what and when; it holds no questions, answers or documents.
+        Everything that happens in {props.me.org_name} is recorded in a log that cannot be changed unnoticed. It says
+        who did what and when; it holds no questions, answers or documents.
       </p>
       <form onSubmit={(event) => void submit(event)} className="stack">
         <label className="field">

@@ -2,6 +2,7 @@
 
 import type { Check, Outcome } from '../verifier';
 import { Check as CheckIcon, Cross, Dash } from './icons';
+import { sentence } from '../text/words';
 import { checkTitle } from './words';
 
 const OUTCOME_WORDS: Record<Outcome, string> = { pass: 'Passed', fail: 'Failed', not_done: 'Not checked' };
@@ -22,8 +23,7 @@ export function CheckList({ checks }: { checks: readonly Check[] }) {
                 {checkTitle(check)} <span className="check-outcome">{OUTCOME_WORDS[check.result]}</span>
               </p>
               <p className="check-reason">
-                {check.reason}
-                {check.result === 'fail' && check.fix !== null && `. ${check.fix}`}
+                {sentence(check.reason)} {check.result === 'fail' && check.fix !== null && sentence(check.fix)}
               </p>
               <code className="check-id">{check.id}</code>
             </div>

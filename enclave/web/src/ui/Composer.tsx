@@ -71,7 +71,12 @@ export function Composer(props: {
             <Stop />
           </button>
         ) : (
-          <button type="submit" className="round" disabled={text.trim() === '' || sending || !props.ready} aria-label="Send the question">
+          <button
+            type="submit"
+            className="round"
+            disabled={text.trim() === '' || sending || !props.ready}
+            aria-label="Send the question"
+          >
             <Send />
           </button>
         )}

@@ -49,8 +49,10 @@ export function ConversationView(props: {
   const ready = documents.list?.filter((document) => document.state === 'ready').length ?? null;
   return (
     <div className="conversation">
-      <Scroller pin={`${thread?.messages?.length ?? 0}:${thread?.turn?.text.length ?? 0}`}>
-        {id === null && <Welcome assistants={assistants} documents={documents} ready={ready} onDocuments={props.onDocuments} />}
+      <Scroller pin={`${thread?.messages?.length ?? 0}:${thread?.turn?.text.length ?? 0}:${thread?.turn?.state}`}>
+        {id === null && (
+          <Welcome assistants={assistants} documents={documents} ready={ready} onDocuments={props.onDocuments} />
+        )}
         {id !== null && thread?.messages == null && !thread?.turn && thread?.problem == null && <Skeleton />}
         {thread?.problem != null && (
           <p className="notice danger-notice" role="alert">
@@ -76,7 +78,11 @@ export function ConversationView(props: {
                 <Question text={thread.turn.question} />
               </li>
               <li className="assistant">
-                <ComingAnswer turn={thread.turn} onSources={props.onSources} onAskAgain={() => void ask(thread.turn?.question ?? '')} />
+                <ComingAnswer
+                  turn={thread.turn}
+                  onSources={props.onSources}
+                  onAskAgain={() => void ask(thread.turn?.question ?? '')}
+                />
               </li>
             </>
           )}
@@ -110,14 +116,19 @@ function Question({ text }: { text: string }) {
   );
 }
 
-function Welcome(props: { assistants: Assistants; documents: Documents; ready: number | null; onDocuments: () => void }) {
+function Welcome(props: {
+  assistants: Assistants;
+  documents: Documents;
+  ready: number | null;
+  onDocuments: () => void;
+}) {
   const { assistants, documents, ready } = props;
   return (
     <div className="welcome">
       <h2>Ask your documents</h2>
       <p className="lede">
-        Answers come from what you uploaded, with the passages they rest on. If the documents do not answer, you are told
-        so.
+        Answers come from what you uploaded, with the passages they rest on. If the documents do not answer, you are
+        told so.
       </p>
       {assistants.problem !== null && (
         <p className="notice danger-notice" role="alert">

@@ -4,7 +4,7 @@ import { useRef, useState } from 'react';
 import type { DocumentInfo } from '../api/types';
 import { type Documents, type Upload as UploadInfo, messageOf } from '../state/documents';
 import { Bin, Chat, Close, Page, Upload } from './icons';
-import { count, fileSize, timeOf } from './words';
+import { count, fileSize, timeOf } from '../text/words';
 
 const ACCEPT = '.pdf,.md,.markdown,.html,.htm,.txt,text/plain,text/html,text/markdown,application/pdf';
 
@@ -15,7 +15,9 @@ export function DocumentsView({ documents, onAsk }: { documents: Documents; onAs
   return (
     <div className="documents column">
       <div className="documents-head">
-        <p className="lede">PDF, Markdown, HTML and plain text. Files are encrypted to the enclave before they leave this browser.</p>
+        <p className="lede">
+          PDF, Markdown, HTML and plain text. Files are encrypted to the enclave before they leave this browser.
+        </p>
         <div className="actions">
           <button type="button" className="primary" onClick={() => picker.current?.click()}>
             <Upload /> Add documents
@@ -99,7 +101,12 @@ function UploadRow({ upload, onCancel }: { upload: UploadInfo; onCancel: () => v
           </>
         )}
       </div>
-      <button type="button" className="quiet square" onClick={onCancel} aria-label={`${problem === null ? 'Stop the upload of' : 'Dismiss'} ${file.name}`}>
+      <button
+        type="button"
+        className="quiet square"
+        onClick={onCancel}
+        aria-label={`${problem === null ? 'Stop the upload of' : 'Dismiss'} ${file.name}`}
+      >
         <Close />
       </button>
     </li>
@@ -146,7 +153,12 @@ function DocumentRow({ document, onRemove }: { document: DocumentInfo; onRemove:
           </button>
         </div>
       ) : (
-        <button type="button" className="quiet square" onClick={() => setAsking(true)} aria-label={`Delete ${document.title}`}>
+        <button
+          type="button"
+          className="quiet square"
+          onClick={() => setAsking(true)}
+          aria-label={`Delete ${document.title}`}
+        >
           <Bin />
         </button>
       )}

@@ -5,6 +5,7 @@ import type { Check } from '../verifier';
 import { CheckList } from './CheckList';
 import { useCloister, useSnapshot } from './context';
 import { Mark } from './icons';
+import { sentence } from '../text/words';
 
 export function Gate() {
   const cloister = useCloister();
@@ -93,12 +94,6 @@ function FirstFailure({ checks }: { checks: readonly Check[] }) {
       <strong>{sentence(failed.reason)}</strong> {sentence(failed.fix ?? '')}
     </p>
   );
-}
-
-function sentence(text: string): string {
-  if (text === '') return '';
-  const upper = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(upper) ? upper : `${upper}.`;
 }
 
 function Actions({ children }: { children: ReactNode }) {

@@ -5,7 +5,7 @@ import type { Api } from '../api/client';
 import type { Enrolment, Role } from '../api/types';
 import { messageOf } from '../state/documents';
 import { Copy, Plus } from './icons';
-import { timeOf } from './words';
+import { timeOf } from '../text/words';
 
 const ROLES: [Role, string, string][] = [
   ['member', 'Member', 'asks, uploads documents and makes assistants'],
@@ -60,14 +60,19 @@ export function PeopleView({ api, heed }: { api: Api; heed: (error: unknown) => 
         {enrolment && (
           <div className="notice link-box">
             <p>
-              For one {enrolment.role}, once, until {timeOf(enrolment.expires_ms)}. Give it to nobody else: whoever opens it
-              first gets the account.
+              For one {enrolment.role}, once, until {timeOf(enrolment.expires_ms)}. Give it to nobody else: whoever
+              opens it first gets the account.
             </p>
             <code className="digest">{link}</code>
             <button
               type="button"
               className="secondary"
-              onClick={() => void navigator.clipboard.writeText(link).then(() => setCopied(true), () => {})}
+              onClick={() =>
+                void navigator.clipboard.writeText(link).then(
+                  () => setCopied(true),
+                  () => {},
+                )
+              }
             >
               <Copy /> {copied ? 'Copied' : 'Copy the link'}
             </button>

@@ -6,7 +6,7 @@ import type { Claims } from '../verifier';
 import { CheckList } from './CheckList';
 import { useCloister, useSnapshot } from './context';
 import { Panel } from './Panel';
-import { timeOf } from './words';
+import { timeOf } from '../text/words';
 
 export function ShieldPanel({ onClose }: { onClose: () => void }) {
   const cloister = useCloister();

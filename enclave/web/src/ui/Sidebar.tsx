@@ -36,7 +36,12 @@ export function Sidebar(props: {
               {me.org_name}
             </p>
           </div>
-          <button type="button" className="quiet square sheet-close" onClick={props.onClose} aria-label="Close the navigation">
+          <button
+            type="button"
+            className="quiet square sheet-close"
+            onClick={props.onClose}
+            aria-label="Close the navigation"
+          >
             <Close />
           </button>
         </div>
@@ -52,7 +57,11 @@ export function Sidebar(props: {
             </select>
           </label>
         )}
-        <button type="button" className="primary wide new-conversation" onClick={() => onView({ name: 'conversation', id: null })}>
+        <button
+          type="button"
+          className="primary wide new-conversation"
+          onClick={() => onView({ name: 'conversation', id: null })}
+        >
           <Plus /> New conversation
         </button>
         <ul className="nav-list">

@@ -22,7 +22,9 @@ export function SignIn(props: { code: string | null; notice: string | null; onEn
   async function submit(event: FormEvent) {
     event.preventDefault();
     if (enrolling && password.length < MIN_PASSWORD) {
-      setProblem(`The password needs at least ${MIN_PASSWORD} characters. A few words that only you would put together are best.`);
+      setProblem(
+        `The password needs at least ${MIN_PASSWORD} characters. A few words that only you would put together are best.`,
+      );
       field.current?.focus();
       return;
     }

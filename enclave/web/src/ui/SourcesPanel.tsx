@@ -17,7 +17,12 @@ export function SourcesPanel(props: { citations: Citation[]; tag: string | null;
         {props.citations.map((citation, at) => {
           const isChosen = citation.tag === props.tag;
           return (
-            <li key={citation.tag} ref={isChosen ? chosen : null} tabIndex={-1} aria-current={isChosen ? 'true' : undefined}>
+            <li
+              key={citation.tag}
+              ref={isChosen ? chosen : null}
+              tabIndex={-1}
+              aria-current={isChosen ? 'true' : undefined}
+            >
               <Source citation={citation} number={at + 1} />
             </li>
           );

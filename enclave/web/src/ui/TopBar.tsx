@@ -19,7 +19,12 @@ export function TopBar(props: {
   return (
     <header className="top-bar">
       {props.onMenu && (
-        <button type="button" className="quiet square menu-button" onClick={props.onMenu} aria-label="Open the navigation">
+        <button
+          type="button"
+          className="quiet square menu-button"
+          onClick={props.onMenu}
+          aria-label="Open the navigation"
+        >
           <Menu />
         </button>
       )}
@@ -32,7 +37,9 @@ export function TopBar(props: {
       >
         {hardware ? <ShieldCheck /> : <ShieldAlert />}
         <span>{hardware ? 'Verified' : 'Development'}</span>
-        <span className="hidden">{hardware ? ': show what was verified' : ', not confidential: show what was checked'}</span>
+        <span className="hidden">
+          {hardware ? ': show what was verified' : ', not confidential: show what was checked'}
+        </span>
       </button>
       {props.onLogOut && (
         <button type="button" className="quiet" onClick={props.onLogOut}>

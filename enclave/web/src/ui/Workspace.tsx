@@ -19,7 +19,8 @@ import { SourcesPanel } from './SourcesPanel';
 import { TopBar } from './TopBar';
 
 /** The main views. */
-export type View = { name: 'conversation'; id: string | null } | { name: 'documents' } | { name: 'audit' } | { name: 'people' };
+export type View =
+  { name: 'conversation'; id: string | null } | { name: 'documents' } | { name: 'audit' } | { name: 'people' };
 
 /** The panels. */
 export type PanelState = { name: 'shield' } | { name: 'sources'; citations: Citation[]; tag: string | null } | null;
@@ -63,7 +64,17 @@ function InWorkspace(props: { api: Api; me: Me; workspace: string; onWorkspace: 
   return (
     <DropTarget onFiles={upload}>
       <div className="workspace" data-panel={panel !== null} data-menu={menuOpen}>
-        <Sidebar me={me} workspace={workspace} onWorkspace={props.onWorkspace} view={view} onView={go} threads={threads} documents={documents} open={menuOpen} onClose={() => setMenuOpen(false)} />
+        <Sidebar
+          me={me}
+          workspace={workspace}
+          onWorkspace={props.onWorkspace}
+          view={view}
+          onView={go}
+          threads={threads}
+          documents={documents}
+          open={menuOpen}
+          onClose={() => setMenuOpen(false)}
+        />
         <div className="main-column">
           <TopBar
             title={titleOf(view, threads)}
@@ -110,28 +121,30 @@ function WithoutWorkspace({ api, me }: { api: Api; me: Me }) {
   const cloister = useCloister();
   const { panel, open, close } = usePanel();
   return (
-    <div className="workspace" data-panel={panel !== null} data-menu="none">
-      <div className="main-column">
-        <TopBar
-          title={me.org_name}
-          onMenu={null}
-          onShield={() => (panel ? close() : open({ name: 'shield' }))}
-          shieldOpen={panel !== null}
-          onLogOut={() => void cloister.logOut()}
-        />
-        <main id="main" tabIndex={-1}>
-          {me.role === 'member' ? (
-            <div className="empty">
-              <Page />
-              <h2>No workspace yet</h2>
-              <p>Ask an owner of {me.org_name} to add you to one.</p>
-            </div>
-          ) : (
-            <AuditView api={api} me={me} heed={(error) => cloister.heed(error)} />
-          )}
-        </main>
+    <div className="without-workspace">
+      <div className="workspace" data-panel={panel !== null} data-menu="none">
+        <div className="main-column">
+          <TopBar
+            title={me.org_name}
+            onMenu={null}
+            onShield={() => (panel ? close() : open({ name: 'shield' }))}
+            shieldOpen={panel !== null}
+            onLogOut={() => void cloister.logOut()}
+          />
+          <main id="main" tabIndex={-1}>
+            {me.role === 'member' ? (
+              <div className="empty">
+                <Page />
+                <h2>No workspace yet</h2>
+                <p>Ask an owner of {me.org_name} to add you to one.</p>
+              </div>
+            ) : (
+              <AuditView api={api} me={me} heed={(error) => cloister.heed(error)} />
+            )}
+          </main>
+        </div>
+        {panel && <ShieldPanel onClose={close} />}
       </div>
-      {panel && <ShieldPanel onClose={close} />}
     </div>
   );
 }

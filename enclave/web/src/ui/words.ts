@@ -1,35 +1,23 @@
-// What the checks mean, for people who have never heard of attestation; and how sizes and times are written.
+// What the checks mean, for people who have never heard of attestation. And how a file is saved.
 
 import type { Check } from '../verifier';
 
 /** The title of a check. */
-const CHECK_WORDS: Record<string, string> = {};
+const CHECK_WORDS: Record<string, string> = {
+  'doc.format': 'The evidence can be read',
+  'evidence.tee': 'The kind of protection is known',
+  'nonce.match': 'The evidence is fresh',
+  'dev.format': 'The report is well formed',
+  'dev.signature': 'The report is signed',
+  'statement.report_data': 'The report names these keys and models',
+  'statement.not_after': 'The statement is still good',
+  'statement.keys': 'It names a key to encrypt to',
+  'channel.match': 'The connection is the appliance’s own',
+};
 
 /** A title for a check; its id where there is none. */
 export function checkTitle(check: Check): string {
   return CHECK_WORDS[check.id] ?? check.id;
-}
-
-/** 3.2 MB. */
-export function fileSize(bytes: number): string {
-  const units = ['B', 'KB', 'MB', 'GB'];
-  let size = bytes;
-  let unit = 0;
-  while (size >= 1000 && unit < units.length - 1) {
-    size /= 1000;
-    unit += 1;
-  }
-  return `${unit === 0 || size >= 100 ? Math.round(size) : size.toFixed(1)} ${units[unit]}`;
-}
-
-/** A time as people of this browser's language write it. */
-export function timeOf(ms: number): string {
-  return new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' }).format(ms);
-}
-
-/** “1 page”, “3 pages”. */
-export function count(n: number, one: string, many = `${one}s`): string {
-  return `${n.toLocaleString()} ${n === 1 ? one : many}`;
 }
 
 /** Hands bytes to the person as a file, from memory. */

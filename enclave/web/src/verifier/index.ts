@@ -34,7 +34,9 @@ async function fetchDocument(nonce: Bytes): Promise<Uint8Array> {
     throw new NoEvidence('No evidence could be fetched. Check the connection and try again.');
   }
   if (!response.ok) {
-    throw new NoEvidence(`The appliance gave no evidence (status ${response.status}). It may be starting; try again in a moment.`);
+    throw new NoEvidence(
+      `The appliance gave no evidence (status ${response.status}). It may be starting; try again in a moment.`,
+    );
   }
   const bytes = new Uint8Array(await response.arrayBuffer());
   if (bytes.length > MAX_BYTES) throw new NoEvidence('The evidence is larger than any evidence can be.');

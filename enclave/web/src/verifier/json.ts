@@ -34,7 +34,8 @@ export function isObject(value: Json | undefined): value is { [name: string]: Js
 
 function refuseUnsafe(value: Json, depth: number): void {
   if (depth > MAX_DEPTH) throw new SyntaxError('nested too deeply');
-  if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new SyntaxError('a number is not a safe integer');
+  if (typeof value === 'number' && !Number.isSafeInteger(value))
+    throw new SyntaxError('a number is not a safe integer');
   if (typeof value === 'string' && !value.isWellFormed()) throw new SyntaxError('a lone surrogate');
   if (Array.isArray(value)) for (const item of value) refuseUnsafe(item, depth + 1);
   else if (isObject(value)) {

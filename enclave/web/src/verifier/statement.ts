@@ -1,6 +1,6 @@
 // The document and the statement in it: parsed strictly, every field with its type and length, nothing unknown.
 
-import { type Bytes, fromBase64, fromHex, fromUtf8, utf8 } from './bytes';
+import { type Bytes, fromBase64, fromHex, fromUtf8, toHex, utf8 } from './bytes';
 import { type Json, canonical, isObject, parseStrict } from './json';
 
 /** The media format of a document. */
@@ -15,6 +15,9 @@ const MAX_TEXT = 200;
 /** The statement of an appliance, not yet verified. */
 export interface Statement {
   readonly build: { readonly version: string; readonly commit: string };
+  /** How many TLS keys it names; a page cannot compare them with the connection. */
+  readonly tlsKeys: number;
+  readonly receiptKeys: readonly { readonly keyId: string; readonly publicKey: Bytes }[];
   readonly hpkeKeys: readonly Bytes[];
   readonly hpkeKeysHex: readonly string[];
   readonly opaquePk: string;
@@ -78,19 +81,21 @@ const STATEMENT_FIELDS = [
 function parseStatement(json: Json | undefined): Statement {
   const statement = object(json, 'statement', STATEMENT_FIELDS, ['channel']);
   if (statement.v !== 1) throw new Malformed('statement.v');
-  for (const json of list(statement.receipt_keys, 'statement.receipt_keys')) {
+  const receiptKeys = list(statement.receipt_keys, 'statement.receipt_keys').map((json) => {
     const key = object(json, 'statement.receipt_keys', ['key_id', 'public_key']);
-    text(key.key_id, 'statement.receipt_keys.key_id');
-    hex32(key.public_key, 'statement.receipt_keys.public_key');
-  }
+    const keyId = text(key.key_id, 'statement.receipt_keys.key_id');
+    return { keyId, publicKey: bytes32(key.public_key, 'statement.receipt_keys.public_key') };
+  });
   const state = object(statement.state, 'statement.state', ['epoch', 'audit_head']);
   integer(state.epoch, 'statement.state.epoch');
   hex32(state.audit_head, 'statement.state.audit_head');
   hex32(statement.log_keys_root, 'statement.log_keys_root');
   if ('channel' in statement) hex32(statement.channel, 'statement.channel');
   const build = object(statement.build, 'statement.build', ['version', 'commit']);
-  for (const digest of list(statement.tls_spki_sha256, 'statement.tls_spki_sha256')) hex32(digest, 'statement.tls_spki_sha256');
-  const hpkeKeysHex = list(statement.hpke_keys, 'statement.hpke_keys').map((key) => hex32(key, 'statement.hpke_keys'));
+  const tlsKeys = list(statement.tls_spki_sha256, 'statement.tls_spki_sha256').map((digest) =>
+    hex32(digest, 'statement.tls_spki_sha256'),
+  );
+  const hpkeKeys = list(statement.hpke_keys, 'statement.hpke_keys').map((key) => bytes32(key, 'statement.hpke_keys'));
   const models = list(statement.models, 'statement.models').map((json) => {
     const model = object(json, 'statement.models', ['id', 'sha256', 'role']);
     return {
@@ -100,9 +105,14 @@ function parseStatement(json: Json | undefined): Statement {
     };
   });
   return {
-    build: { version: text(build.version, 'statement.build.version'), commit: text(build.commit, 'statement.build.commit') },
-    hpkeKeysHex,
-    hpkeKeys: hpkeKeysHex.flatMap((key) => fromHex(key, 32) ?? []),
+    build: {
+      version: text(build.version, 'statement.build.version'),
+      commit: text(build.commit, 'statement.build.commit'),
+    },
+    tlsKeys: tlsKeys.length,
+    receiptKeys,
+    hpkeKeysHex: hpkeKeys.map(toHex),
+    hpkeKeys,
     opaquePk: hex32(statement.opaque_pk, 'statement.opaque_pk'),
     models,
     policiesSha256: hex32(statement.policies_sha256, 'statement.policies_sha256'),
@@ -113,12 +123,18 @@ function parseStatement(json: Json | undefined): Statement {
 }
 
 /** An object with exactly these fields; null means any. */
-function object(json: Json | undefined, name: string, fields: string[] | null, optional: string[] = []): { [name: string]: Json } {
+function object(
+  json: Json | undefined,
+  name: string,
+  fields: string[] | null,
+  optional: string[] = [],
+): { [name: string]: Json } {
   if (!isObject(json)) throw new Malformed(name);
   if (fields === null) return json;
   for (const field of fields) if (!(field in json)) throw new Malformed(`${name}.${field} is missing`);
   for (const field of Object.keys(json)) {
-    if (!fields.includes(field) && !optional.includes(field)) throw new Malformed(`${name} has a field that is not known`);
+    if (!fields.includes(field) && !optional.includes(field))
+      throw new Malformed(`${name} has a field that is not known`);
   }
   return json;
 }
@@ -139,6 +155,11 @@ function integer(json: Json | undefined, name: string): number {
 }
 
 function hex32(json: Json | undefined, name: string): string {
-  if (typeof json !== 'string' || fromHex(json, 32) === null) throw new Malformed(name);
-  return json;
+  return toHex(bytes32(json, name));
+}
+
+function bytes32(json: Json | undefined, name: string): Bytes {
+  const bytes = fromHex(json, 32);
+  if (bytes === null) throw new Malformed(name);
+  return bytes;
 }

@@ -1,7 +1,7 @@
 // Verification: bytes, the expected nonce and a time in; checks and claims out. No I/O and no clock in here.
 // It follows `verify` of the crate `cloister-attestation`, so that page and command line say the same.
 
-import { type Bytes, concat, equal, utf8 } from './bytes';
+import { type Bytes, concat, equal, toHex, utf8 } from './bytes';
 import { type Check, Checklist, type Planned } from './checks';
 import { parseDevelopmentReport } from './development';
 import { verifyEd25519 } from './ed25519';
@@ -20,15 +20,17 @@ export interface AttestationResult {
   readonly claims: Claims | null;
 }
 
-/** The checks in their order; ids as in `cloister-verify`. */
+/** The checks in their order, with the ids of `cloister-verify`. */
 export const PLAN: readonly Planned[] = [
-  required('doc.format', 'check that this address is an appliance of a version that this page knows'),
+  required('doc.format', 'load the page again; if it stays so, this is no Cloister appliance'),
+  required('evidence.tee', 'use cloister-verify, which knows more kinds of evidence'),
   required('nonce.match', 'verify again; if it stays so, something between you and the appliance replays old evidence'),
-  required('statement.report_data', 'do not use this appliance: its statement is not the one that was signed'),
-  required('dev.signature', 'do not use this appliance: its evidence was altered'),
-  required('statement.not_after', 'check the clocks of this device and of the appliance'),
-  required('statement.hpke_keys', 'update the appliance'),
-  { id: 'tls.spki', required: false, fix: 'use cloister-verify, which sees the certificate' },
+  required('dev.format', 'verify again'),
+  required('dev.signature', 'do not use this appliance: the report was altered'),
+  required('statement.report_data', 'do not use this appliance: the statement was altered'),
+  required('statement.not_after', 'verify again, and check the clock of this device'),
+  required('statement.keys', 'report this to whoever runs the appliance'),
+  { id: 'channel.match', required: false, fix: 'use cloister-verify, which sees the connection itself' },
 ];
 
 const DOMAIN = 'cloister/attestation/v1';
@@ -36,38 +38,70 @@ const DOMAIN = 'cloister/attestation/v1';
 /** Verifies a document that was asked for with `nonce`. */
 export async function verify(bytes: Uint8Array, nonce: Bytes, nowMs: number): Promise<AttestationResult> {
   const list = new Checklist(PLAN);
-  const claims = await run(list, bytes, nonce, nowMs);
-  return { checks: list.checks, claims: list.allHold ? claims : null };
+  const document = parse(list, bytes);
+  const held = document !== null && (await steps(list, document, nonce, nowMs)) && list.allHold;
+  return { checks: list.checks, claims: held ? { ...document.statement, tee: document.tee, hardware: false } : null };
 }
 
-async function run(list: Checklist, bytes: Uint8Array, nonce: Bytes, nowMs: number): Promise<Claims | null> {
-  let document: Document;
-  try {
-    document = parseDocument(bytes);
-  } catch (error) {
-    list.expect('doc.format', false, '', `malformed: ${error instanceof Malformed ? error.message : 'it cannot be read'}`);
-    return null;
-  }
+/** The steps; the first that does not hold is the last. */
+async function steps(list: Checklist, document: Document, nonce: Bytes, nowMs: number): Promise<boolean> {
   const { statement, tee } = document;
-  list.expect('doc.format', true, 'the evidence is well formed', '');
+  if (!list.expect('evidence.tee', tee === 'development', `evidence of the kind ${tee}`, UNKNOWN_TEE)) return false;
+
   const fresh = document.nonce !== null && equal(document.nonce, nonce);
-  if (!list.expect('nonce.match', fresh, 'made for this request, just now', 'made for another request')) return null;
-  if (tee !== 'development') {
-    list.expect('dev.signature', false, '', `this page cannot judge evidence of the kind ${JSON.stringify(tee)}`);
+  if (!list.expect('nonce.match', fresh, 'made for this page, just now', 'made for others, or some time ago'))
+    return false;
+
+  const report = parseDevelopmentReport(document.report);
+  if (!list.expect('dev.format', report !== null, 'a development report', 'not a development report')) return false;
+  if (report === null) return false;
+
+  const signed = verifyEd25519(report.publicKey, report.signed, report.signature);
+  if (!list.expect('dev.signature', signed, SIGNED, 'the signature of the report is wrong')) return false;
+
+  const bound = equal(report.reportData, await reportData(statement, nonce));
+  if (!list.expect('statement.report_data', bound, BOUND, 'the report speaks of another statement')) return false;
+
+  const good = nowMs <= statement.notAfterMs;
+  const until = `${new Date(statement.notAfterMs).toISOString().replace('T', ' ').slice(0, 16)} UTC`;
+  if (!list.expect('statement.not_after', good, `good until ${until}`, `it ran out at ${until}`)) return false;
+
+  const keys = await hasKeys(statement);
+  if (!list.expect('statement.keys', keys, 'keys are named and complete', 'a key is missing or misnamed')) return false;
+
+  list.notDone('channel.match', NO_CHANNEL);
+  return true;
+}
+
+const UNKNOWN_TEE = 'this page cannot judge this kind of evidence';
+const SIGNED = 'signed by the key in the report, which chains to nothing';
+const BOUND = 'the report speaks of exactly this statement';
+const NO_CHANNEL = 'browsers show a page nothing of its connection; it encrypts to the attested key instead';
+
+function parse(list: Checklist, bytes: Uint8Array): Document | null {
+  try {
+    const document = parseDocument(bytes);
+    list.expect('doc.format', true, `${bytes.length} bytes, well formed`, '');
+    return document;
+  } catch (error) {
+    list.expect(
+      'doc.format',
+      false,
+      '',
+      `malformed: ${error instanceof Malformed ? error.message : 'it cannot be read'}`,
+    );
     return null;
   }
-  const report = parseDevelopmentReport(document.report);
-  const bound = report !== null && equal(report.reportData, await reportData(statement, nonce));
-  if (!list.expect('statement.report_data', bound, 'the evidence speaks of exactly this statement', 'the evidence speaks of another statement')) return null;
-  const signed = report !== null && (await verifyEd25519(report.publicKey, report.signed, report.signature));
-  if (!list.expect('dev.signature', signed, 'signed by the key that the development TEE made at its start', 'the signature is wrong')) return null;
-  const good = nowMs <= statement.notAfterMs;
-  const until = new Date(statement.notAfterMs).toISOString();
-  list.expect('statement.not_after', good, `good until ${until}`, `it ran out at ${until}`);
-  const keys = statement.hpkeKeys.length > 0;
-  list.expect('statement.hpke_keys', keys, 'what you send is encrypted to a key of the statement', 'the statement names no key to encrypt to');
-  list.notDone('tls.spki', 'browsers hide the certificate from pages; this page encrypts to the attested key instead');
-  return { ...statement, tee, hardware: false };
+}
+
+/** At least one TLS and one HPKE key, and each receipt key named by the first 16 hex digits of its SHA-256. */
+async function hasKeys(statement: Statement): Promise<boolean> {
+  if (statement.tlsKeys === 0 || statement.hpkeKeys.length === 0) return false;
+  for (const { keyId, publicKey } of statement.receiptKeys) {
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', publicKey));
+    if (toHex(digest).slice(0, 16) !== keyId) return false;
+  }
+  return true;
 }
 
 function required(id: string, fix: string): Planned {
