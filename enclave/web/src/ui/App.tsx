@@ -29,10 +29,10 @@ export function App() {
 
 function DevelopmentBanner() {
   return (
-    <p className="development-banner" role="note">
+    <section className="development-banner" aria-label="Protection">
       <strong>DEVELOPMENT, NOT CONFIDENTIAL</strong>
       <span>No hardware protects this appliance: whoever runs the machine can read everything.</span>
-    </p>
+    </section>
   );
 }
 

@@ -63,7 +63,7 @@ async function steps(list: Checklist, document: Document, nonce: Bytes, nowMs: n
   if (!list.expect('statement.report_data', bound, BOUND, 'the report speaks of another statement')) return false;
 
   const good = nowMs <= statement.notAfterMs;
-  const until = `${new Date(statement.notAfterMs).toISOString().replace('T', ' ').slice(0, 16)} UTC`;
+  const until = `${new Date(Math.min(statement.notAfterMs, 8.64e15)).toISOString().replace('T', ' ').slice(0, 16)} UTC`;
   if (!list.expect('statement.not_after', good, `good until ${until}`, `it ran out at ${until}`)) return false;
 
   const keys = await hasKeys(statement);
