@@ -86,6 +86,8 @@ actions! {
     ReadAccount = "readAccount" on Personal;
     /// Log out.
     EndSession = "endSession" on Personal;
+    /// Have one's own credential checked.
+    VerifyCredential = "verifyCredential" on Personal;
     /// Invite a person.
     CreateEnrolment = "createEnrolment" on Organisation;
     /// Make a workspace.

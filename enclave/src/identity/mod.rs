@@ -139,7 +139,7 @@ impl Identity {
     #[must_use]
     pub fn new(store: Store, clock: Arc<dyn Clock>, setup: opaque::Setup, settings: Settings) -> Self {
         Self {
-            tenancy: Tenancy::new(store.clone()),
+            tenancy: Tenancy::new(store.clone(), Arc::clone(&clock)),
             started_ms: clock.now_ms(),
             store,
             clock,

@@ -38,12 +38,7 @@ impl Tenancy {
     ///
     /// # Errors
     /// [`Error::Text`], [`Error::Full`], [`Error::Store`].
-    pub async fn create_assistant(
-        &self,
-        by: &Authorized,
-        request: CreateAssistant,
-        now_ms: u64,
-    ) -> Result<Assistant, Error> {
+    pub async fn create_assistant(&self, by: &Authorized, request: CreateAssistant) -> Result<Assistant, Error> {
         let workspace = by.workspace().ok_or(Error::Unknown { what: "workspace" })?;
         let name: Name = request.name.parse()?;
         let purpose: Purpose = request.purpose.parse()?;
@@ -55,6 +50,7 @@ impl Tenancy {
         if tenant.list_in(&ASSISTANTS, &group)?.len() >= MOST_ASSISTANTS {
             return Err(Error::Full { what: "assistants" });
         }
+        let now_ms = self.clock.now_ms();
         let id = fresh(AssistantId::from_parts, now_ms);
         let record = AssistantRecord {
             name: name.into(),

@@ -7,6 +7,8 @@ mod assistants;
 mod text;
 mod workspaces;
 
+use std::sync::Arc;
+
 use cloister_protocol::api::Role;
 use cloister_protocol::ids::{OrgId, PersonId, WorkspaceId};
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,7 @@ pub use text::{Name, Purpose};
 
 use crate::access::TenantScope;
 use crate::audit::{Class, Event};
+use crate::clock::Clock;
 use crate::store::{self, Batch, Collection, Store};
 
 /// Organisations, in the appliance's own scope.
@@ -64,13 +67,14 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub struct Tenancy {
     store: Store,
+    clock: Arc<dyn Clock>,
 }
 
 impl Tenancy {
     /// Keeps them in `store`.
     #[must_use]
-    pub const fn new(store: Store) -> Self {
-        Self { store }
+    pub const fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
     }
 
     /// Whether there is an organisation yet.

@@ -35,17 +35,13 @@ impl Tenancy {
     ///
     /// # Errors
     /// [`Error::Text`], [`Error::Full`], [`Error::Store`].
-    pub async fn create_workspace(
-        &self,
-        by: &Authorized,
-        request: &CreateWorkspace,
-        now_ms: u64,
-    ) -> Result<Workspace, Error> {
+    pub async fn create_workspace(&self, by: &Authorized, request: &CreateWorkspace) -> Result<Workspace, Error> {
         let name: Name = request.name.parse()?;
         let tenant = self.store.scope(by.scope());
         if tenant.list(&WORKSPACES)?.len() >= MOST_WORKSPACES {
             return Err(Error::Full { what: "workspaces" });
         }
+        let now_ms = self.clock.now_ms();
         let id = fresh(WorkspaceId::from_parts, now_ms);
         let mut batch = tenant.batch();
         put(&mut batch, id, name.clone(), now_ms);
