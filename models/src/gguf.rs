@@ -1,6 +1,6 @@
 //! Writer for GGUF version 3, the file format of llama.cpp.
 //!
-//! Only what our converter needs: a few value types, F32 and Q8_0 tensors. The output depends on nothing but the
+//! Only what our converter needs: a few value types, F32 and `Q8_0` tensors. The output depends on nothing but the
 //! input: same calls, same bytes. Reading is llama.cpp's business.
 //! Format: `ggml/include/gguf.h` of llama.cpp.
 
@@ -10,7 +10,7 @@ use half::f16;
 
 /// Alignment of tensor data in the file, bytes (the format's default).
 const ALIGNMENT: usize = 32;
-/// Values per Q8_0 block.
+/// Values per `Q8_0` block.
 const Q8_0_BLOCK: usize = 32;
 
 /// A metadata value.
@@ -71,10 +71,10 @@ impl Writer {
         self.metadata.push((key.to_owned(), value));
     }
 
-    /// Adds a tensor, `dims` with the fastest-changing dimension first (so the reverse of NumPy's shape).
+    /// Adds a tensor, `dims` with the fastest-changing dimension first (so the reverse of C order).
     ///
     /// # Panics
-    /// If the number of values is not the product of `dims`, or a Q8_0 row is not a multiple of 32 values.
+    /// If the number of values is not the product of `dims`, or a `Q8_0` row is not a multiple of 32 values.
     pub fn tensor(&mut self, name: &str, dims: &[usize], kind: TensorType, values: &[f32]) {
         assert_eq!(values.len(), dims.iter().product::<usize>(), "shape and values of {name} differ");
         let data = match kind {

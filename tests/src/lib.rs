@@ -8,4 +8,5 @@ pub mod bench;
 pub mod client;
 pub mod demo;
 pub mod scenario;
+pub mod tiny_model;
 pub mod tools;
