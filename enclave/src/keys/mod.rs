@@ -1,12 +1,14 @@
 //! The keys of the appliance: made inside, sealed, stable across restarts.
 //!
-//! [`root`] holds the root key and the slots that wrap it; [`secret`] the types that keep secret bytes from being copied,
-//! printed or left in memory.
+//! [`keyset`] holds the keys of the service; [`root`] the root key and the slots that wrap it; [`secret`] the types that
+//! keep secret bytes from being copied, printed or left in memory.
 
+pub mod keyset;
 pub mod root;
 pub mod secret;
 mod slots;
 
+pub use keyset::Keyset;
 pub use root::{Platform, RootKey, Slots};
 
 /// Why there are no keys. No text names a key or shows a byte of one.
