@@ -3,12 +3,24 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use bytes::Bytes;
+use cloister_attestation::encoding::{Hex, sha256};
+use cloister_attestation::receipt::key_id;
+use cloister_attestation::statement::{self, Statement};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::attest::{self, Attestation, DevelopmentAttester};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Tee};
+use crate::egress::EgressPolicy;
+use crate::ehbp::layer::Ehbp;
+use crate::ehbp::{self, KeyRing, ReplayCache};
+use crate::limiter::Limiter;
+use crate::page::{self, Page};
+use crate::serve::tls;
 
 /// How far the process is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +35,33 @@ pub enum Phase {
 
 /// Why the process cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {}
+pub enum StartError {
+    /// The page's files cannot be loaded.
+    #[error("the page cannot be loaded")]
+    Page(#[source] page::Error),
+    /// TLS cannot be set up.
+    #[error("tls cannot be set up")]
+    Tls(#[source] tls::Error),
+    /// Self-attestation did not succeed.
+    #[error("the process cannot attest itself")]
+    Attestation(#[source] attest::Error),
+}
+
+/// The keys that the shell of the service uses, out of the sealed keyset.
+#[derive(Debug)]
+pub struct ServiceKeys {
+    /// PKCS #8 of the P-256 key of TLS.
+    pub tls: PrivatePkcs8KeyDer<'static>,
+    /// Opens EHBP requests.
+    pub hpke: ehbp::PrivateKey,
+    /// The public Ed25519 key that receipts are verified with.
+    pub receipt_public: [u8; 32],
+    /// The public key of the OPAQUE server.
+    pub opaque_public: [u8; 32],
+}
+
+/// Encapsulated keys that are remembered, at about 100 bytes each.
+const REPLAYS: usize = 100_000;
 
 /// The parts of the running service.
 #[derive(Debug)]
@@ -36,6 +74,18 @@ pub struct App {
     pub tracker: TaskTracker,
     /// Cancelled when the process is asked to stop.
     pub stopping: CancellationToken,
+    /// Keys and replay memory of the body encryption.
+    pub ehbp: Arc<Ehbp>,
+    /// The TLS server configuration.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Slots for requests under way.
+    pub requests: Arc<Semaphore>,
+    /// Rates.
+    pub limiter: Limiter,
+    /// The built page.
+    pub page: Page,
+    attestation: Attestation,
+    statement: Statement,
     phase: watch::Sender<Phase>,
 }
 
@@ -44,14 +94,40 @@ impl App {
     ///
     /// # Errors
     /// [`StartError`] names the part that cannot start.
-    pub fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        Ok(Self {
-            config,
-            clock,
+    pub fn build(config: Config, clock: Arc<dyn Clock>, keys: ServiceKeys) -> Result<Self, StartError> {
+        let page = Page::load(&config.web_dir).map_err(StartError::Page)?;
+        let (tls, spki) = tls::server_config(&keys.tls, config.public_host.name()).map_err(StartError::Tls)?;
+        let statement = statement_of(&config, &keys, &spki);
+        let Tee::Development = config.tee;
+        let app = Self {
+            requests: Arc::new(Semaphore::new(config.limits.concurrent_requests)),
+            limiter: Limiter::new(&config.limits),
+            ehbp: Arc::new(Ehbp { keys: KeyRing::new(keys.hpke, None), replays: ReplayCache::new(REPLAYS) }),
+            attestation: Attestation::new(Box::new(DevelopmentAttester::new())),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             phase: watch::Sender::new(Phase::Starting),
-        })
+            config,
+            clock,
+            page,
+            tls,
+            statement,
+        };
+        app.attestation.self_attest(app.statement(), app.clock.now_ms()).map_err(StartError::Attestation)?;
+        Ok(app)
+    }
+
+    /// What the process says about itself right now, with `not_after` left at zero.
+    fn statement(&self) -> Statement {
+        self.statement.clone()
+    }
+
+    /// The attestation document for `nonce`, as JSON. Blocks for as long as the TEE takes.
+    ///
+    /// # Errors
+    /// As [`Attestation::document`].
+    pub fn attestation_document(&self, nonce: Option<[u8; 32]>, now_ms: u64) -> Result<Bytes, attest::Error> {
+        self.attestation.document(nonce, self.statement(), now_ms)
     }
 
     /// How far the process is.
@@ -63,6 +139,30 @@ impl App {
     /// Says that the process is now at `phase`.
     pub fn enter(&self, phase: Phase) {
         self.phase.send_replace(phase);
+    }
+}
+
+fn statement_of(config: &Config, keys: &ServiceKeys, spki: &[u8]) -> Statement {
+    Statement {
+        v: statement::VERSION,
+        build: statement::Build {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: option_env!("CLOISTER_COMMIT").unwrap_or("unknown").to_owned(),
+        },
+        tls_spki_sha256: vec![sha256(spki)],
+        hpke_keys: vec![Hex(*keys.hpke.public())],
+        opaque_pk: Hex(keys.opaque_public),
+        receipt_keys: vec![statement::ReceiptKey {
+            key_id: key_id(&keys.receipt_public),
+            public_key: Hex(keys.receipt_public),
+        }],
+        log_keys_root: sha256(b"[]"),
+        models: Vec::new(),
+        policies_sha256: Hex(cloister_policies::digest()),
+        egress_sha256: Hex(EgressPolicy::new(config.egress_allow.clone()).digest()),
+        state: statement::State { epoch: 0, audit_head: sha256(b"") },
+        not_after: 0,
+        channel: None,
     }
 }
 

@@ -4,7 +4,7 @@ use super::Problem;
 use crate::identity::guesses::TooMany;
 use crate::identity::signature::Refused;
 use crate::identity::{self, opaque};
-use crate::{access, store, tenancy};
+use crate::{access, attest, ehbp, limiter, store, tenancy};
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
@@ -82,6 +82,37 @@ impl From<Refused> for Problem {
             | Refused::Digest => Self::Unauthenticated,
             Refused::Replayed => Self::Conflict { detail: "this signed request was received before" },
             Refused::Full => Self::TooManyRequests { retry_after_s: 10 },
+        }
+    }
+}
+
+impl From<ehbp::Error> for Problem {
+    fn from(error: ehbp::Error) -> Self {
+        match error {
+            ehbp::Error::EncapsulatedKey => Self::invalid(ehbp::ENCAPSULATED_KEY),
+            ehbp::Error::Framing | ehbp::Error::NothingAuthenticated | ehbp::Error::EmptyFrames => {
+                Self::invalid("body")
+            }
+            ehbp::Error::FrameTooLong { limit_bytes } => Self::TooLarge { limit_bytes },
+            ehbp::Error::Undecryptable => Self::KeyConfig,
+            ehbp::Error::Replayed => Self::Conflict { detail: "this encrypted body was received before" },
+            ehbp::Error::Random => Self::Internal,
+        }
+    }
+}
+
+impl From<limiter::Exceeded> for Problem {
+    fn from(exceeded: limiter::Exceeded) -> Self {
+        Self::TooManyRequests { retry_after_s: exceeded.retry_after_s }
+    }
+}
+
+impl From<attest::Error> for Problem {
+    fn from(error: attest::Error) -> Self {
+        match error {
+            attest::Error::ZeroNonce => Self::invalid("nonce"),
+            attest::Error::Report | attest::Error::State => Self::Unavailable { retry_after_s: 5 },
+            attest::Error::SelfCheck => Self::Internal,
         }
     }
 }
