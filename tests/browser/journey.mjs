@@ -22,7 +22,7 @@ export async function journey(tap, browser, options) {
     assert.equal(new URL(page.url()).hash, '', 'the code does not stay in the address');
     assert.ok(await page.getByText('DEVELOPMENT, NOT CONFIDENTIAL').isVisible());
     await page.getByText('What was checked').click();
-    assert.equal(await page.getByText('Passed', { exact: true }).count(), 8);
+    assert.equal(await page.getByText('Passed', { exact: true }).count(), 10);
     assert.deepEqual(visit.posts, []);
     await visit.accessible('the gate');
     await visit.shot('gate-development');
@@ -95,7 +95,7 @@ export async function journey(tap, browser, options) {
   await step('page: the shield lists every check in words, and what is not promised', async () => {
     await visit.button(/^Development/).click();
     await visit.heading('What was verified').waitFor();
-    assert.equal(await page.locator('.panel .checks > li').count(), 9);
+    assert.equal(await page.locator('.panel .checks > li').count(), 17);
     await visit.heading('What is not promised').waitFor();
     await visit.button('Verify again').click();
     await visit.button('Verify again').waitFor();

@@ -2,7 +2,7 @@
 
 import type { Trust } from '../channel/channel';
 import type { Bytes } from '../verifier/bytes';
-import { type AttestationResult, fetchAndVerify } from '../verifier';
+import { type AttestationResult, type Verification, appraise, fetchAndVerify } from '../verifier';
 
 /** The page does not speak to this appliance: its evidence was refused, or not accepted by the person. */
 export class NotTrusted extends Error {
@@ -20,6 +20,7 @@ const ACCEPTED = 'cloister.development-accepted';
 
 /** The appliance behind this page's origin. */
 export class Appliance implements Trust {
+  #verification: Verification | null = null;
   #result: AttestationResult | null = null;
   #acceptedFor: string | null = readAcceptance();
   readonly #onChange: () => void;
@@ -35,16 +36,13 @@ export class Appliance implements Trust {
 
   /** Whether private data may go to it. */
   get trusted(): boolean {
-    const claims = this.#result?.claims;
-    if (!claims) return false;
-    return claims.hardware || this.#acceptedFor === claims.opaquePk;
+    return this.#result !== null && this.#result.verdict !== 'rejected';
   }
 
-  /** Fetches fresh evidence and verifies it. */
-  async verify(): Promise<AttestationResult> {
-    this.#result = await fetchAndVerify();
-    this.#onChange();
-    return this.#result;
+  /** Fetches fresh evidence, verifies it and judges it. */
+  async verify(): Promise<void> {
+    this.#verification = await fetchAndVerify();
+    this.#appraise();
   }
 
   /** The person on this page accepts, for this browsing session, that the appliance is not confidential. */
@@ -57,6 +55,14 @@ export class Appliance implements Trust {
     } catch {
       // Storage is blocked: the acceptance lasts until the page is left.
     }
+    this.#appraise();
+  }
+
+  /** The acceptance is for one appliance, which its OPAQUE key names, and not for whatever stands in its place later. */
+  #appraise(): void {
+    if (!this.#verification) return;
+    const allowed = this.#acceptedFor !== null && this.#acceptedFor === this.#verification.claims?.opaquePk;
+    this.#result = appraise(this.#verification, allowed ? 'allow' : 'refuse', Date.now());
     this.#onChange();
   }
 

@@ -4,7 +4,7 @@ import { Api } from '../api/client';
 import type { Me } from '../api/types';
 import { Channel } from '../channel/channel';
 import { ProblemError } from '../channel/problem';
-import type { AttestationResult } from '../verifier';
+import { type AttestationResult, awaitsConsent } from '../verifier';
 import { Appliance, NotTrusted } from './appliance';
 import { forgetSession, keepSession, restoreSession } from './keep';
 import { enrol, logIn } from './opaque';
@@ -103,8 +103,9 @@ export class Cloister {
 
   async #proceed(): Promise<void> {
     const result = this.#appliance.result;
-    if (!result?.claims) return this.#go({ name: 'refused' });
-    if (!this.#appliance.trusted) return this.#go({ name: 'development' });
+    if (!result?.claims || !this.#appliance.trusted) {
+      return this.#go({ name: result && awaitsConsent(result) ? 'development' : 'refused' });
+    }
     const kept = await restoreSession(result.claims.opaquePk, Date.now());
     if (!kept) return this.#go({ name: 'signed-out', notice: null });
     const api = new Api(this.#channel, kept);
@@ -119,7 +120,8 @@ export class Cloister {
 
   #onEvidence(): void {
     const result = this.#appliance.result;
-    const phase = result?.claims ? this.#snapshot.phase : ({ name: 'refused' } as const);
+    const lost = this.#snapshot.phase.name === 'signed-in' && !this.#appliance.trusted;
+    const phase = lost ? ({ name: 'refused' } as const) : this.#snapshot.phase;
     this.#set({ phase, result, verifiedMs: Date.now() });
   }
 

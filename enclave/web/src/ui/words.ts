@@ -13,6 +13,14 @@ const CHECK_WORDS: Record<string, string> = {
   'statement.not_after': 'The statement is still good',
   'statement.keys': 'It names a key to encrypt to',
   'channel.match': 'The connection is the appliance’s own',
+  'policy.tee': 'This kind of protection is accepted',
+  'policy.hardware': 'Hardware keeps the memory secret',
+  'policy.fresh': 'An old recording is not accepted',
+  'policy.validity': 'The statement is short-lived',
+  'policy.commits': 'The program is a release that you know',
+  'policy.policies': 'The rules are those that you know',
+  'policy.egress': 'The allowed connections are those that you know',
+  'policy.models': 'The models are those that you know',
 };
 
 /** A title for a check; its id where there is none. */

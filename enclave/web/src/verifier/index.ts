@@ -1,10 +1,11 @@
 // The verifier of the page and, later, of the widget: free of any framework. It decides whether anything is sent.
 
 import { type Bytes, randomBytes, toHex } from './bytes';
-import { type AttestationResult, verify } from './verify';
+import { type Verification, verify } from './verify';
 
 export type { Check, Outcome } from './checks';
-export { type AttestationResult, type Claims, verify } from './verify';
+export { type AttestationResult, type DevelopmentTee, type Verdict, appraise, awaitsConsent } from './appraise';
+export { type Claims, type Verification, verify } from './verify';
 
 /** No evidence could be had. */
 export class NoEvidence extends Error {
@@ -16,7 +17,7 @@ const TIMEOUT_MS = 15_000;
 const MAX_BYTES = 1 << 20;
 
 /** Asks the appliance of this origin for evidence with a fresh nonce, and verifies it. */
-export async function fetchAndVerify(now: () => number = Date.now): Promise<AttestationResult> {
+export async function fetchAndVerify(now: () => number = Date.now): Promise<Verification> {
   const nonce = randomBytes(32);
   return verify(await fetchDocument(nonce), nonce, now());
 }

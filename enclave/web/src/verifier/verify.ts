@@ -14,8 +14,8 @@ export interface Claims extends Statement {
   readonly hardware: boolean;
 }
 
-/** The outcome: all checks, and claims only if none failed. */
-export interface AttestationResult {
+/** What was found: all checks, and claims only if none failed. Whether they are wanted is judged by `appraise`. */
+export interface Verification {
   readonly checks: readonly Check[];
   readonly claims: Claims | null;
 }
@@ -36,7 +36,7 @@ export const PLAN: readonly Planned[] = [
 const DOMAIN = 'cloister/attestation/v1';
 
 /** Verifies a document that was asked for with `nonce`. */
-export async function verify(bytes: Uint8Array, nonce: Bytes, nowMs: number): Promise<AttestationResult> {
+export async function verify(bytes: Uint8Array, nonce: Bytes, nowMs: number): Promise<Verification> {
   const list = new Checklist(PLAN);
   const document = parse(list, bytes);
   const held = document !== null && (await steps(list, document, nonce, nowMs)) && list.allHold;

@@ -1,0 +1,72 @@
+// Appraisal: given evidence that is true, is it wanted? Judgement apart from truth, as in `cloister-policies`, with the
+// same checks. The page has no pinned values of its own: whoever serves it could change them.
+
+import { type Check, Checklist, type Planned } from './checks';
+import type { Claims, Verification } from './verify';
+
+/** Whether the person on this page said that a development TEE will do. */
+export type DevelopmentTee = 'refuse' | 'allow';
+
+/** The judgement. */
+export type Verdict = 'accepted' | 'accepted-development' | 'rejected';
+
+/** The outcome: all checks, and claims only if the evidence is true. */
+export interface AttestationResult {
+  readonly verdict: Verdict;
+  readonly checks: readonly Check[];
+  readonly claims: Claims | null;
+}
+
+/** A statement may be valid for at most this long from now: two days, as in `policies/appraisal/default.toml`. */
+const MAX_VALIDITY_S = 172_800;
+
+const PLAN: readonly Planned[] = [
+  required('policy.tee', 'run the appliance on hardware with confidential computing'),
+  required('policy.hardware', 'run the appliance in a confidential VM; without one, trust it with nothing'),
+  required('policy.fresh', 'verify again'),
+  required('policy.validity', 'let the appliance renew its statement more often'),
+  optional('policy.commits', 'pin the commit of the release that you reviewed, with cloister-verify'),
+  optional('policy.policies', 'pin the digest of the policies that you reviewed, with cloister-verify'),
+  optional('policy.egress', 'pin the digest of the egress policy that you reviewed, with cloister-verify'),
+  optional('policy.models', 'pin the digests of the models that you accept, with cloister-verify'),
+];
+
+const PINNED = ['policy.commits', 'policy.policies', 'policy.egress', 'policy.models'];
+
+/** Judges the outcome of a verification. */
+export function appraise(verification: Verification, development: DevelopmentTee, nowMs: number): AttestationResult {
+  const list = new Checklist(PLAN);
+  const claims = verification.claims;
+  if (claims === null) return { verdict: 'rejected', checks: [...verification.checks, ...list.checks], claims: null };
+
+  const wanted = claims.hardware || development === 'allow';
+  const kind = claims.tee;
+  list.expect('policy.tee', wanted, `${kind} is accepted`, `${kind} is not accepted`);
+  const protectedBy = claims.hardware ? 'memory is protected by hardware' : ALLOWED;
+  list.expect('policy.hardware', wanted, protectedBy, 'whoever runs the machine can read everything');
+  list.expect('policy.fresh', true, 'the evidence answers a random number of this page', '');
+  const seconds = Math.max(0, Math.floor((claims.notAfterMs - nowMs) / 1000));
+  const valid = `valid for ${seconds} s, at most ${MAX_VALIDITY_S} s are accepted`;
+  list.expect('policy.validity', seconds <= MAX_VALIDITY_S, valid, valid);
+  for (const id of PINNED) list.notDone(id, 'this page pins no value');
+
+  const verdict = !list.allHold ? 'rejected' : claims.hardware ? 'accepted' : 'accepted-development';
+  return { verdict, checks: [...verification.checks, ...list.checks], claims };
+}
+
+/** Whether nothing but the person's word is missing: true evidence of a development TEE. */
+export function awaitsConsent(result: AttestationResult): boolean {
+  if (result.verdict !== 'rejected' || result.claims === null || result.claims.hardware) return false;
+  const failed = result.checks.filter((check) => check.result === 'fail').map((check) => check.id);
+  return failed.every((id) => id === 'policy.tee' || id === 'policy.hardware');
+}
+
+const ALLOWED = 'DEVELOPMENT, NOT CONFIDENTIAL: no hardware, allowed by you';
+
+function required(id: string, fix: string): Planned {
+  return { id, required: true, fix };
+}
+
+function optional(id: string, fix: string): Planned {
+  return { id, required: false, fix };
+}
