@@ -87,7 +87,8 @@ build_page() {
 build_binaries() {
   ensure_rust
   step "building in release mode (the first build compiles llama.cpp and takes some minutes)"
-  cargo build --release --locked "$@"
+  # The whole workspace, always: another selection has other features, and would compile every dependency again.
+  cargo build --release --locked --workspace
 }
 
 # The embedding model: the wheel's SHA-256 and the resulting file's SHA-256 are both pinned in models/catalogue.toml.

@@ -6,7 +6,7 @@ use hkdf::Hkdf;
 use hpke::aead::{AeadCtxS, AesGcm256};
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable as _, Kem as _, OpModeS, Serializable as _};
+use hpke::{Deserializable as _, OpModeS, Serializable as _};
 use rand_core::OsRng;
 use sha2::Sha256;
 
