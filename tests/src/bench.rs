@@ -4,7 +4,9 @@
 //! median round counts. Nothing here asserts: a figure that falls short is printed as such.
 
 pub mod embedding;
+pub mod life;
 pub mod relay;
+pub mod store;
 
 use serde::Serialize;
 

@@ -98,6 +98,11 @@ fn invariant_4_attestation_does_no_io_and_reads_no_clock() {
 }
 
 #[test]
+fn invariant_5_no_product_code_takes_a_scope_that_nobody_authorized() {
+    only_in("enclave/src", "danger::", &[]);
+}
+
+#[test]
 fn invariant_6_time_environment_paths_and_statuses_have_one_home() {
     only_in("enclave/src", "SystemTime::now", &["enclave/src/clock.rs"]);
     only_in("enclave/src", "std::env::var", &["enclave/src/config.rs"]);

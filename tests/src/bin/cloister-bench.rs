@@ -23,6 +23,10 @@ struct Cli {
 enum What {
     /// The relay beside HAProxy.
     Relay,
+    /// The sealed store beside bare sled.
+    Store,
+    /// Start and idle memory of the product.
+    Life,
 }
 
 #[tokio::main]
@@ -33,6 +37,12 @@ async fn main() -> anyhow::Result<()> {
     let mut figures = Vec::new();
     if wanted(What::Relay) {
         figures.extend(bench::relay::run(&cloister_tests::tools::binaries()?, dir.path()).await?);
+    }
+    if wanted(What::Store) {
+        figures.extend(tokio::task::block_in_place(|| bench::store::run(dir.path()))?);
+    }
+    if wanted(What::Life) {
+        figures.extend(tokio::task::block_in_place(|| bench::life::run(dir.path()))?);
     }
     print(&figures, cli.json)
 }
