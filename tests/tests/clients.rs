@@ -23,7 +23,15 @@ fn javascript(only: &str) {
     let appliance = Appliance::start(options).expect("starts");
     let code = appliance.enrolment_code().expect("an enrolment link");
     let mut node = Command::new("node");
-    node.current_dir(checkout()).args(["tests/js/run.mjs", "--url", &appliance.url(), "--enrolment-code", &code, "--only", only]);
+    node.current_dir(checkout()).args([
+        "tests/js/run.mjs",
+        "--url",
+        &appliance.url(),
+        "--enrolment-code",
+        &code,
+        "--only",
+        only,
+    ]);
     must_succeed(node, "tests/js/run.mjs");
 }
 
@@ -52,11 +60,13 @@ async fn the_unmodified_python_client_of_openai_works() {
     let create = CreateApiKey { name: "python".to_owned(), workspace_id: workspace };
     let key: ApiKeyCreated = session.call("/api/v1/api-keys", &create).await.expect("a key");
     #[expect(clippy::disallowed_methods, reason = "where deploy/test put the client")]
-    let python = std::env::var("CLOISTER_PYTHON")
-        .map_or_else(|_| checkout().join("var/tools/python/bin/python"), PathBuf::from);
+    let python =
+        std::env::var("CLOISTER_PYTHON").map_or_else(|_| checkout().join("var/tools/python/bin/python"), PathBuf::from);
     let mut command = Command::new(python);
-    command
-        .arg(checkout().join("tests/python/openai_client.py"))
-        .args([&format!("{}/v1", appliance.url()), &key.secret, &assistant.id.to_string()]);
+    command.arg(checkout().join("tests/python/openai_client.py")).args([
+        &format!("{}/v1", appliance.url()),
+        &key.secret,
+        &assistant.id.to_string(),
+    ]);
     must_succeed(command, "tests/python/openai_client.py");
 }

@@ -3,7 +3,9 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
+use cloister_tests::appliance::checkout;
 use cloister_tests::bench::{self, Figure, Target};
 
 /// Prints each figure, what it is measured against, and whether it reaches its target.
@@ -17,6 +19,12 @@ struct Cli {
     /// A Python interpreter that has the peers (hnswlib, sentence-transformers).
     #[arg(long)]
     python: Option<PathBuf>,
+    /// The unpacked model of the package, for sentence-transformers.
+    #[arg(long)]
+    peer_model: Option<PathBuf>,
+    /// Folder of the models.
+    #[arg(long, default_value = "var/models")]
+    models: PathBuf,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,6 +35,8 @@ enum What {
     Store,
     /// Start and idle memory of the product.
     Life,
+    /// Embedding beside sentence-transformers.
+    Embedding,
 }
 
 #[tokio::main]
@@ -43,6 +53,16 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted(What::Life) {
         figures.extend(tokio::task::block_in_place(|| bench::life::run(dir.path()))?);
+    }
+    if wanted(What::Embedding) {
+        let missing = "deploy/bench gets the Python peers";
+        let setup = bench::embedding::Setup {
+            models: &cli.models,
+            python: cli.python.as_deref().context(missing)?,
+            peer: &checkout().join("deploy/bench.d/embedding_peer.py"),
+            peer_model: cli.peer_model.as_deref().context(missing)?,
+        };
+        figures.extend(tokio::task::block_in_place(|| bench::embedding::run(&setup))?);
     }
     print(&figures, cli.json)
 }
