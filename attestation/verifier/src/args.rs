@@ -1,0 +1,159 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use cloister_attestation::encoding::Hex;
+
+use crate::input;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   accepted: every required check passed
+  10  rejected: something is not true, or not what the policy accepts
+  20  unsupported: a kind of evidence or a version that this build cannot judge
+  30  malformed: not even well formed
+  40  incomplete: something needed for judging is missing; give it and try again
+  1   no verdict: a file or the network failed
+  2   no verdict: the arguments make no sense
+
+Every check is listed by a stable id as PASS, FAIL or SKIP, with the reason and what to do. SKIP means not done, and
+is never counted as passed.";
+
+const EXAMPLES: &str = "\
+Examples:
+  Is this appliance what it claims to be?
+    cloister-verify appliance https://appliance.example
+
+  The same on a machine without confidential computing, for trying things out (NOT CONFIDENTIAL):
+    cloister-verify appliance https://localhost:8443 --insecure-allow-development-tee
+
+  Was this answer made from these documents by that appliance?
+    cloister-verify receipt receipt.json --document document.json --answer answer.txt
+
+  Is this export of the audit log whole, and does it continue the one that I saw last time?
+    cloister-verify audit export.tar.age --identity officer.key --previous checkpoint.txt
+";
+
+/// Finds out whether a Cloister appliance, a receipt or an audit export is true.
+#[derive(Debug, Parser)]
+#[command(name = "cloister-verify", version, after_help = format!("{EXAMPLES}\n{EXIT_CODES}"))]
+pub(crate) struct Args {
+    /// Print the verdict as JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to verify.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to verify.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Verify a running appliance, or a document that was saved from one.
+    Appliance(ApplianceArgs),
+    /// Verify the receipt of an answer.
+    Receipt(ReceiptArgs),
+    /// Verify an export of an audit log.
+    Audit(AuditArgs),
+}
+
+/// How true evidence is judged.
+#[derive(Debug, clap::Args)]
+pub(crate) struct JudgeArgs {
+    /// Appraisal policy (TOML); without it the built-in one, which accepts hardware only.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Accept an appliance without confidential computing. Whoever runs that machine can read everything on it.
+    #[arg(long)]
+    pub(crate) insecure_allow_development_tee: bool,
+    /// Judge as of this time instead of now, for example 2026-05-01T12:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = input::parse_time)]
+    pub(crate) at: Option<u64>,
+}
+
+/// Arguments of `appliance`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The certificate of the appliance need not be known to anyone: it is trusted because the evidence names its key, not
+because an authority signed it.
+
+Examples:
+  cloister-verify appliance https://appliance.example --save document.json
+  cloister-verify appliance --document document.json --at 2026-05-01T12:00:00Z")]
+#[command(group(clap::ArgGroup::new("source").required(true).args(["url", "document"])))]
+pub(crate) struct ApplianceArgs {
+    /// Address of the appliance: https://HOST[:PORT].
+    pub(crate) url: Option<String>,
+    /// Verify this saved document instead, without a network.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) document: Option<PathBuf>,
+    /// Save the document that the appliance answered, whatever the verdict.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) save: Option<PathBuf>,
+    /// The nonce: 64 hex digits; without it 32 random bytes are sent. For a saved document, the one it was asked with.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) nonce: Option<Hex<32>>,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArgs,
+}
+
+/// Arguments of `receipt`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The key that signed the receipt is attested by the document, or by the export; --key pins it without evidence.
+
+Examples:
+  cloister-verify receipt receipt.json --document document.json
+  cloister-verify receipt receipt.json --export export.tar --question question.txt --answer answer.txt")]
+pub(crate) struct ReceiptArgs {
+    /// The receipt (JSON).
+    pub(crate) file: PathBuf,
+    /// Attestation document that names the signing key.
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub(crate) document: Option<PathBuf>,
+    /// The signing key itself: 64 hex digits of an Ed25519 public key that you trust for a reason of your own.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) key: Option<Hex<32>>,
+    /// Export of the audit log, to prove that the receipt is recorded there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) export: Option<PathBuf>,
+    /// age identity to decrypt the export with.
+    #[arg(long, value_name = "FILE", requires = "export")]
+    pub(crate) identity: Option<PathBuf>,
+    /// The question as it was asked, UTF-8; one final line break more is forgiven.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) question: Option<PathBuf>,
+    /// The answer as it was given, UTF-8; one final line break more is forgiven.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) answer: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArgs,
+}
+
+/// Arguments of `audit`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Save the checkpoint each time: the next verification compares with it, and nobody can then rewrite what you have seen.
+
+Examples:
+  cloister-verify audit export.tar --save-checkpoint checkpoint.txt
+  cloister-verify audit export.tar.age --identity officer.key --previous checkpoint.txt")]
+pub(crate) struct AuditArgs {
+    /// The export: .tar, or .tar.age together with --identity.
+    pub(crate) export: PathBuf,
+    /// age identity (AGE-SECRET-KEY-1…) to decrypt the export with.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+    /// Attestation document to use in the place of the one in the export.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) document: Option<PathBuf>,
+    /// The checkpoint that you saved from an earlier export.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) previous: Option<PathBuf>,
+    /// Save the checkpoint of this export, if it is accepted.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save_checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) judge: JudgeArgs,
+}

@@ -1,0 +1,181 @@
+//! The verdict as text and as JSON: two views on the same structure. The only place that prints.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use cloister_attestation::document::Tee;
+use cloister_attestation::{Check, ExitClass, Outcome};
+use cloister_policies::appraisal::Verdict;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::input::format_time;
+
+/// What is shown whenever the evidence is that of a development TEE.
+const BANNER: &str = "DEVELOPMENT, NOT CONFIDENTIAL";
+
+/// Everything that was found out.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// The judgement.
+    pub(crate) verdict: Verdict,
+    /// What kind of answer it is.
+    pub(crate) exit_class: ExitClass,
+    /// The kind of evidence, if there was true evidence.
+    pub(crate) tee: Option<Tee>,
+    /// Whether memory is protected by hardware, if there was true evidence.
+    pub(crate) hardware: Option<bool>,
+    /// The time that was judged for.
+    pub(crate) verify_at: String,
+    /// Until when the verdict holds.
+    pub(crate) valid_until: Option<String>,
+    /// SHA-256 of the hardware's report.
+    pub(crate) evidence_sha256: Option<String>,
+    /// SHA-256 of the policy that judged.
+    pub(crate) policy_sha256: Option<String>,
+    /// Why it was not accepted: the first thing that ended it.
+    pub(crate) error: Option<String>,
+    /// Every check.
+    pub(crate) checks: Vec<Check>,
+    /// What was established, by name; trustworthy only if accepted.
+    pub(crate) claims: Value,
+}
+
+impl Report {
+    /// A report about nothing yet.
+    pub(crate) fn new(verify_at_ms: u64) -> Self {
+        Self {
+            verdict: Verdict::Rejected,
+            exit_class: ExitClass::Rejected,
+            tee: None,
+            hardware: None,
+            verify_at: format_time(verify_at_ms),
+            valid_until: None,
+            evidence_sha256: None,
+            policy_sha256: None,
+            error: None,
+            checks: Vec::new(),
+            claims: json!({}),
+        }
+    }
+
+    /// Adds the checks of a step that was refused.
+    pub(crate) fn refuse(mut self, class: ExitClass, error: &impl ToString, checks: Vec<Check>) -> Self {
+        self.verdict = Verdict::Rejected;
+        self.exit_class = class;
+        self.error = Some(error.to_string());
+        self.checks.extend(checks);
+        self
+    }
+
+    /// Judges by the checks: what fails or is missing among the required ones makes a refusal of this class.
+    pub(crate) fn conclude(mut self, missing: ExitClass) -> Self {
+        let bad = |outcome| self.checks.iter().find(|check| check.required && check.result == outcome);
+        let failed = self.checks.iter().find(|check| check.result == Outcome::Fail);
+        (self.verdict, self.exit_class, self.error) = match (failed, bad(Outcome::NotDone)) {
+            (Some(check), _) => (Verdict::Rejected, ExitClass::Rejected, Some(check.reason.clone())),
+            (None, Some(check)) => (Verdict::Rejected, missing, Some(check.reason.clone())),
+            (None, None) if self.hardware == Some(false) => (Verdict::AcceptedDevelopment, ExitClass::Accepted, None),
+            (None, None) => (Verdict::Accepted, ExitClass::Accepted, None),
+        };
+        self
+    }
+
+    fn count(&self, outcome: Outcome) -> usize {
+        self.checks.iter().filter(|check| check.result == outcome).count()
+    }
+
+    fn to_text(&self) -> String {
+        let banner = if self.hardware == Some(false) { format!("{BANNER}\n") } else { String::new() };
+        let mut text = banner.clone();
+        for check in &self.checks {
+            let result = match check.result {
+                Outcome::Pass => "PASS",
+                Outcome::Fail => "FAIL",
+                Outcome::NotDone => "SKIP",
+            };
+            let _ = writeln!(text, "{result}  {:<22} {}", check.id, check.reason);
+            if let Some(fix) = check.fix {
+                let _ = writeln!(text, "{:<28} → {fix}", "");
+            }
+        }
+        let verdict = match (self.verdict, self.exit_class) {
+            (Verdict::Accepted, _) => "ACCEPTED",
+            (Verdict::AcceptedDevelopment, _) => "ACCEPTED FOR DEVELOPMENT ONLY",
+            (Verdict::Rejected, ExitClass::Accepted | ExitClass::Rejected) => "REJECTED",
+            (Verdict::Rejected, ExitClass::Unsupported) => "REJECTED, UNSUPPORTED",
+            (Verdict::Rejected, ExitClass::Malformed) => "REJECTED, MALFORMED",
+            (Verdict::Rejected, ExitClass::Collateral) => "REJECTED, INCOMPLETE",
+        };
+        let (passed, failed) = (self.count(Outcome::Pass), self.count(Outcome::Fail));
+        let _ = write!(text, "{verdict}: {passed} passed, {failed} failed, {} skipped", self.count(Outcome::NotDone));
+        if let (Some(until), None) = (&self.valid_until, &self.error) {
+            let _ = write!(text, "; valid until {until}");
+        }
+        if let Some(error) = &self.error {
+            let _ = write!(text, "; {error}");
+        }
+        text.push('\n');
+        text + &self.summary() + &banner
+    }
+
+    /// What was established, in a line or two; nothing unless accepted.
+    fn summary(&self) -> String {
+        if self.verdict == Verdict::Rejected {
+            return String::new();
+        }
+        // These texts are the appliance's: nothing in them may steer a terminal.
+        let text = |pointer: &str| match self.claims.pointer(pointer) {
+            Some(Value::String(text)) => text.escape_debug().to_string(),
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        let mut summary = String::new();
+        if self.claims.get("statement").is_some() {
+            let (version, commit) = (text("/statement/build/version"), text("/statement/build/commit"));
+            let _ = writeln!(summary, "appliance: version {version}, commit {commit}");
+            let models = self.claims.pointer("/statement/models").and_then(Value::as_array);
+            for i in 0..models.map_or(0, Vec::len) {
+                let of = |field: &str| text(&format!("/statement/models/{i}/{field}"));
+                let _ = writeln!(summary, "model:     {} {} sha256:{}", of("role"), of("id"), of("sha256"));
+            }
+        }
+        if self.claims.get("log").is_some() {
+            let (size, origin, at) = (text("/log/size"), text("/log/origin"), text("/log/exported_at"));
+            let _ = writeln!(summary, "log:       {size} records of {origin}, exported at {at}");
+        }
+        if self.claims.get("receipt").is_some() {
+            let (id, kind) = (text("/receipt/receipt_id"), text("/receipt/kind"));
+            let documents = self.claims.pointer("/receipt/documents").and_then(Value::as_array).map_or(0, Vec::len);
+            let _ = writeln!(summary, "receipt:   {id}, answer of the kind {kind} from {documents} documents");
+        }
+        summary
+    }
+}
+
+/// Prints what came of a run, and says with which code to exit.
+pub(crate) fn print(result: Result<&Report, &Failure>, as_json: bool) -> io::Result<ExitCode> {
+    let mut stdout = io::stdout().lock();
+    match result {
+        Ok(report) => {
+            if as_json {
+                serde_json::to_writer_pretty(&mut stdout, report)?;
+                writeln!(stdout)?;
+            } else {
+                stdout.write_all(report.to_text().as_bytes())?;
+            }
+            Ok(ExitCode::from(report.exit_class.code()))
+        }
+        Err(failure) => {
+            if as_json {
+                let error = json!({ "verdict": null, "exit_class": failure.class(), "error": failure.to_string() });
+                writeln!(stdout, "{error:#}")?;
+            } else {
+                writeln!(io::stderr().lock(), "cloister-verify: {failure}")?;
+            }
+            Ok(ExitCode::from(failure.code()))
+        }
+    }
+}
