@@ -5,6 +5,7 @@
 //! write: an operation whose record cannot be written does not happen.
 
 pub mod event;
+pub mod export;
 pub(crate) mod lane;
 pub mod leaf;
 mod log;
