@@ -76,16 +76,23 @@ export class Visit {
   }
 
   async shot(name) {
+    await this.settled();
     await this.page.screenshot({ path: join(this.options.screenshots, `${name}.png`) });
+  }
+
+  /** Waits until what is on its way has arrived: half-faded text has no honest contrast. */
+  async settled() {
+    await this.page.evaluate(async () => {
+      const finite = document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime < Infinity);
+      await Promise.all(finite.map(({ finished }) => finished.catch(() => {})));
+    });
   }
 
   /** No violation of WCAG 2.2 A and AA or of axe's best practices. */
   async accessible(where) {
+    await this.settled();
     await this.page.evaluate(this.options.axe);
     const violations = await this.page.evaluate(async () => {
-      // Half-faded text has no honest contrast: what is on its way must have arrived.
-      const finite = document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime < Infinity);
-      await Promise.all(finite.map(({ finished }) => finished.catch(() => {})));
       const result = await globalThis.axe.run(document, { resultTypes: ['violations'] });
       return result.violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`);
     });
