@@ -78,7 +78,7 @@ export async function journey(tap, browser, options) {
   });
   await step('page: says when the documents do not answer', async () => {
     await visit.ask(UNANSWERABLE);
-    await page.getByText('The documents do not answer this.').waitFor();
+    await page.getByText('No answer in the documents').waitFor();
     await visit.shot('refusal');
   });
   await step('page: a finished answer is announced once, not while it grows', async () => {
@@ -126,7 +126,7 @@ export async function journey(tap, browser, options) {
     assert.equal(extractable[0], false);
     assert.ok(!extractable.slice(1).join('').includes(PASSWORD));
     await page.locator('.conversations').getByRole('button', { name: QUESTION.slice(0, 20) }).first().click();
-    await page.getByText('The documents do not answer this.').waitFor();
+    await page.getByText('No answer in the documents').waitFor();
   });
   await step('page: an auditor sees the log and no content', () => auditor(browser, visit));
   await step('page: logs out, refuses a wrong password, and lets the right one in', async () => {

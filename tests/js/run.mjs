@@ -41,10 +41,10 @@ const tap = new Tap(values.test);
 const statement = await tap.test('evidence: fresh, signed, and about this statement', () => attestedStatement(url));
 const session = statement && (await login(tap, url, statement, values['enrolment-code']));
 if (session && values.only !== 'browser') {
-  const { key } = await answers(tap, session);
+  const { key, assistant } = await answers(tap, session);
   if (key) {
-    const model = await openai(tap, url, key);
-    await ehbp(tap, url, statement, key, model);
+    await openai(tap, url, key, assistant);
+    await ehbp(tap, url, statement, key, assistant);
   }
 }
 if (session && values.only !== 'interop') {

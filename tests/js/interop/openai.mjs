@@ -6,25 +6,26 @@ import OpenAI, { AuthenticationError } from 'openai';
 
 const messages = [{ role: 'user', content: 'How much is refunded for a hotel night?' }];
 
-/** Gives the name of a chat model, for the other suites. */
-export async function openai(tap, url, key) {
+/** `key` is an API key; the name of a chat model is the id of an assistant. */
+export async function openai(tap, url, key, chatModel) {
   const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: key, maxRetries: 0 });
 
   const models = await tap.test('openai: models', async () => {
     const { data } = await client.models.list();
     assert.ok(data.length > 0);
     for (const model of data) assert.equal(model.object, 'model');
-    return data.map(({ id }) => id);
+    const names = data.map(({ id }) => id);
+    assert.ok(names.includes(chatModel), names.join(' '));
+    return names;
   });
-  const chatModel = models?.find((id) => !isEmbedder(id)) ?? models?.[0] ?? 'default';
-  const embedder = models?.find(isEmbedder) ?? chatModel;
+  const embedder = models?.find((id) => /minilm|embed/i.test(id)) ?? 'no embedder';
 
   await tap.test('openai: a chat completion', async () => {
     const completion = await client.chat.completions.create({ model: chatModel, messages });
     assert.equal(completion.object, 'chat.completion');
     assert.equal(completion.choices[0].message.role, 'assistant');
     assert.ok(completion.choices[0].message.content.length > 0);
-    assert.equal(completion.choices[0].finish_reason, 'stop');
+    assert.match(completion.choices[0].finish_reason, /^(?:stop|length)$/);
     assert.equal(typeof completion.usage.total_tokens, 'number');
   });
   const streamed = async (openai) => {
@@ -37,7 +38,7 @@ export async function openai(tap, url, key) {
       finish = chunk.choices[0]?.finish_reason ?? finish;
     }
     assert.ok(text.length > 0);
-    assert.equal(finish, 'stop');
+    assert.match(finish, /^(?:stop|length)$/);
   };
   await tap.test('openai: a streamed chat completion', () => streamed(client));
   await tap.test('openai: embeddings', async () => {
@@ -66,7 +67,4 @@ export async function openai(tap, url, key) {
     const fetch = (input, init) => transport.request(input, init);
     await streamed(new OpenAI({ baseURL: `${url}/v1`, apiKey: key, maxRetries: 0, fetch }));
   });
-  return chatModel;
 }
-
-const isEmbedder = (id) => /minilm|embed/i.test(id);

@@ -15,8 +15,8 @@ type OnSources = (citations: Citation[], tag: string | null) => void;
 
 const KIND_WORDS: Record<AnswerKind, string | null> = {
   generated: null,
-  quotation: 'Quoted word for word: no generative model is configured on this appliance.',
-  refusal: 'The documents do not answer this.',
+  quotation: 'Word for word',
+  refusal: 'No answer in the documents',
   stopped: 'Stopped before the end.',
 };
 
