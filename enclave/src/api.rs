@@ -1,6 +1,13 @@
 //! One module per resource: its requests, its responses and its handlers, which extract, call the domain and respond.
 
+pub mod assistants;
 pub mod attestation;
+pub mod auth;
+pub mod enrolments;
 pub mod health;
+pub mod id;
 pub mod json;
+pub mod keys;
+pub mod me;
 pub mod sse;
+pub mod workspaces;

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use axum::extract::FromRef;
 use bytes::Bytes;
 use cloister_attestation::encoding::{Hex, sha256};
 use cloister_attestation::receipt::key_id;
@@ -12,15 +13,19 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::attest::{self, Attestation, DevelopmentAttester};
 use crate::clock::Clock;
 use crate::config::{Config, Tee};
 use crate::egress::EgressPolicy;
 use crate::ehbp::layer::Ehbp;
 use crate::ehbp::{self, KeyRing, ReplayCache};
+use crate::identity::{Identity, Settings, opaque};
+use crate::keys::Keyset;
 use crate::limiter::Limiter;
 use crate::page::{self, Page};
 use crate::serve::tls;
+use crate::store::Store;
 
 /// How far the process is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +41,12 @@ pub enum Phase {
 /// Why the process cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// A key of the sealed keyset is not one.
+    #[error("the keyset is damaged")]
+    Keys,
+    /// The access policies of this build cannot be loaded.
+    #[error("the access policies cannot be loaded")]
+    Access(#[source] cloister_policies::access::Error),
     /// The page's files cannot be loaded.
     #[error("the page cannot be loaded")]
     Page(#[source] page::Error),
@@ -56,8 +67,23 @@ pub struct ServiceKeys {
     pub hpke: ehbp::PrivateKey,
     /// The public Ed25519 key that receipts are verified with.
     pub receipt_public: [u8; 32],
-    /// The public key of the OPAQUE server.
-    pub opaque_public: [u8; 32],
+    /// The secrets of the OPAQUE server.
+    pub opaque: opaque::Setup,
+}
+
+impl ServiceKeys {
+    /// Takes them out of the keyset.
+    ///
+    /// # Errors
+    /// [`StartError::Keys`].
+    pub fn from_keyset(keyset: &Keyset) -> Result<Self, StartError> {
+        Ok(Self {
+            tls: PrivatePkcs8KeyDer::from(keyset.tls_pkcs8().to_vec()),
+            hpke: ehbp::PrivateKey::from_bytes(keyset.hpke().expose_secret()).map_err(|_| StartError::Keys)?,
+            receipt_public: keyset.receipt().verifying_key().to_bytes(),
+            opaque: opaque::Setup::from_bytes(keyset.opaque_setup()).map_err(|_| StartError::Keys)?,
+        })
+    }
 }
 
 /// Encapsulated keys that are remembered, at about 100 bytes each.
@@ -84,6 +110,12 @@ pub struct App {
     pub limiter: Limiter,
     /// The built page.
     pub page: Page,
+    /// Everything that the appliance remembers.
+    pub store: Store,
+    /// Who is asking.
+    pub identity: Arc<Identity>,
+    /// What they may do.
+    pub access: Arc<Access>,
     attestation: Attestation,
     statement: Statement,
     phase: watch::Sender<Phase>,
@@ -94,15 +126,19 @@ impl App {
     ///
     /// # Errors
     /// [`StartError`] names the part that cannot start.
-    pub fn build(config: Config, clock: Arc<dyn Clock>, keys: ServiceKeys) -> Result<Self, StartError> {
+    pub fn build(config: Config, clock: Arc<dyn Clock>, store: Store, keys: ServiceKeys) -> Result<Self, StartError> {
         let page = Page::load(&config.web_dir).map_err(StartError::Page)?;
         let (tls, spki) = tls::server_config(&keys.tls, config.public_host.name()).map_err(StartError::Tls)?;
         let statement = statement_of(&config, &keys, &spki);
         let Tee::Development = config.tee;
+        let identity = Identity::new(store.clone(), Arc::clone(&clock), keys.opaque, Settings::standard());
+        let engine = cloister_policies::access::Engine::shipped().map_err(StartError::Access)?;
         let app = Self {
             requests: Arc::new(Semaphore::new(config.limits.concurrent_requests)),
             limiter: Limiter::new(&config.limits),
             ehbp: Arc::new(Ehbp { keys: KeyRing::new(keys.hpke, None), replays: ReplayCache::new(REPLAYS) }),
+            access: Arc::new(Access::new(engine, identity.tenancy().clone())),
+            identity: Arc::new(identity),
             attestation: Attestation::new(Box::new(DevelopmentAttester::new())),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -110,11 +146,18 @@ impl App {
             config,
             clock,
             page,
+            store,
             tls,
             statement,
         };
         app.attestation.self_attest(app.statement(), app.clock.now_ms()).map_err(StartError::Attestation)?;
         Ok(app)
+    }
+
+    /// Starts the tasks that run beside the requests, until the process stops.
+    pub fn start_background(&self) {
+        let sweep = Arc::clone(&self.identity).sweep_until(self.stopping.child_token());
+        self.tracker.spawn(sweep);
     }
 
     /// What the process says about itself right now, with `not_after` left at zero.
@@ -151,7 +194,7 @@ fn statement_of(config: &Config, keys: &ServiceKeys, spki: &[u8]) -> Statement {
         },
         tls_spki_sha256: vec![sha256(spki)],
         hpke_keys: vec![Hex(*keys.hpke.public())],
-        opaque_pk: Hex(keys.opaque_public),
+        opaque_pk: Hex(keys.opaque.public_key()),
         receipt_keys: vec![statement::ReceiptKey {
             key_id: key_id(&keys.receipt_public),
             public_key: Hex(keys.receipt_public),
@@ -183,5 +226,17 @@ impl Deref for AppState {
 
     fn deref(&self) -> &App {
         &self.0
+    }
+}
+
+impl FromRef<AppState> for Arc<Identity> {
+    fn from_ref(app: &AppState) -> Self {
+        Self::clone(&app.identity)
+    }
+}
+
+impl FromRef<AppState> for Arc<Access> {
+    fn from_ref(app: &AppState) -> Self {
+        Self::clone(&app.access)
     }
 }

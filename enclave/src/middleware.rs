@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::app::AppState;
 use crate::ehbp::layer::{EhbpLayer, open_and_seal};
+use crate::identity::signature::{self, layer::SignatureLayer};
 use crate::problem::{Problem, Shape};
 use crate::serve::Peer;
 
@@ -54,9 +55,11 @@ pub(crate) fn private(state: &AppState, class: Class, shape: Shape, router: Rout
     // Frames cost 20 bytes each; the smallest that a client sends is a few KiB.
     let wire_bytes = body_bytes + body_bytes / 64 + 1024;
     let ehbp = EhbpLayer { ehbp: Arc::clone(&state.ehbp), frame_bytes: body_bytes };
+    let signatures = SignatureLayer { identity: Arc::clone(&state.identity), body_bytes: wire_bytes };
     router
         .layer(from_fn_with_state(shape, render_problems))
         .layer(from_fn_with_state(ehbp, open_and_seal))
+        .layer(from_fn_with_state(signatures, signature::layer::check))
         .layer(from_fn_with_state(deadline, limit_time))
         .layer(from_fn_with_state(wire_bytes, limit_body))
         .layer(from_fn_with_state(state.clone(), limit_rate))

@@ -4,9 +4,9 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 
-use crate::api::{attestation, health};
+use crate::api::{assistants, attestation, auth, enrolments, health, keys, me, workspaces};
 use crate::app::AppState;
 use crate::middleware::{self, Class};
 use crate::problem::{Problem, Shape};
@@ -39,7 +39,30 @@ fn evidence() -> Router<AppState> {
 
 /// The native API. Private reads are POST, so that EHBP can encrypt them.
 fn native() -> Router<AppState> {
-    Router::new().route("/api/v1/{*unknown}", any(not_found))
+    Router::new()
+        .merge(people())
+        .route("/api/v1/workspaces", post(workspaces::create))
+        .route("/api/v1/workspaces/list", post(workspaces::list))
+        .route("/api/v1/workspaces/{ws}/assistants", post(assistants::create))
+        .route("/api/v1/workspaces/{ws}/assistants/list", post(assistants::list))
+        .route("/api/v1/workspaces/{ws}/assistants/{id}/get", post(assistants::get))
+        .route("/api/v1/{*unknown}", any(not_found))
+}
+
+/// Registration, login, the caller's own account and credentials.
+fn people() -> Router<AppState> {
+    Router::new()
+        .route("/api/v1/auth/opaque/register/start", post(auth::register_start))
+        .route("/api/v1/auth/opaque/register/finish", post(auth::register_finish))
+        .route("/api/v1/auth/opaque/login/params", post(auth::login_params))
+        .route("/api/v1/auth/opaque/login/start", post(auth::login_start))
+        .route("/api/v1/auth/opaque/login/finish", post(auth::login_finish))
+        .route("/api/v1/logout", post(auth::logout))
+        .route("/api/v1/me", post(me::me))
+        .route("/api/v1/enrolments", post(enrolments::create))
+        .route("/api/v1/api-keys", post(keys::create))
+        .route("/api/v1/api-keys/list", post(keys::list))
+        .route("/api/v1/api-keys/{id}/revoke", post(keys::revoke))
 }
 
 /// Routes that take a document.
@@ -55,6 +78,10 @@ fn openai() -> Router<AppState> {
 /// Older paths, as thin aliases of the native API.
 fn aliases() -> Router<AppState> {
     Router::new()
+        .route("/dashboard/login/start", post(auth::login_start))
+        .route("/dashboard/login/finish", post(auth::dashboard_login_finish))
+        .route("/dashboard/logout", post(auth::logout))
+        .route("/dashboard/verify", get(auth::dashboard_verify).post(auth::dashboard_verify))
 }
 
 async fn not_found() -> Problem {

@@ -6,9 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cloister_enclave::app::{App, AppState, ServiceKeys};
+use cloister_enclave::audit;
 use cloister_enclave::clock::ManualClock;
 use cloister_enclave::config::Config;
 use cloister_enclave::ehbp::PrivateKey;
+use cloister_enclave::identity::opaque;
+use cloister_enclave::keys::RootKey;
+use cloister_enclave::store::Store;
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
@@ -38,9 +42,17 @@ pub(crate) fn app(dir: &std::path::Path, changes: &[(&str, &str)]) -> AppState {
         tls: PrivatePkcs8KeyDer::from(tls),
         hpke: PrivateKey::from_bytes(&HPKE_SECRET).unwrap(),
         receipt_public: [1; 32],
-        opaque_public: [2; 32],
+        opaque: opaque::Setup::from_bytes(opaque::generate().expose_secret()).unwrap(),
     };
-    AppState::new(App::build(config(dir, changes), Arc::new(ManualClock::new(NOW_MS)), keys).unwrap())
+    let (config, clock) = (config(dir, changes), Arc::new(ManualClock::new(NOW_MS)));
+    let settings = audit::Settings {
+        public_host: "appliance.example".to_owned(),
+        product_version: "0.1.0".to_owned(),
+        measurement: String::new(),
+    };
+    let root = RootKey::insecure_from_bytes([7; 32]);
+    let store = Store::open(&config.data_dir, &root, clock.clone(), settings).unwrap();
+    AppState::new(App::build(config, clock, store, keys).unwrap())
 }
 
 type Sender = hpke::aead::AeadCtxS<AesGcm256, HkdfSha256, X25519HkdfSha256>;
