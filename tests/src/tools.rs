@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use anyhow::Context as _;
+
 use crate::appliance::Generator;
 pub use crate::appliance::binaries;
 
@@ -22,4 +24,17 @@ pub fn tiny_chat_model(dir: &Path) -> anyhow::Result<Generator> {
     let path = dir.join("tiny-chat.gguf");
     let digest = crate::tiny_model::write(&path)?;
     Ok(Generator { id: "tiny-chat".to_owned(), path, sha256: Some(digest.to_string()) })
+}
+
+/// Runs the independent checker of exports (`tests/go`), built on Go's own note and log packages; true if it accepts.
+///
+/// # Errors
+/// If it was not built; `deploy/test` builds it.
+pub fn third_party_accepts(export: &Path) -> anyhow::Result<bool> {
+    #[expect(clippy::disallowed_methods, reason = "where deploy/test put the checker")]
+    let program = std::env::var("CLOISTER_CHECK_EXPORT")
+        .map_or_else(|_| crate::appliance::checkout().join("var/tools/check-export"), std::path::PathBuf::from);
+    let output = Command::new(&program).arg(export).output();
+    let output = output.with_context(|| format!("{}: deploy/test builds it", program.display()))?;
+    Ok(output.status.success())
 }

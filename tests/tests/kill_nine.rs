@@ -123,4 +123,5 @@ async fn verify_export(session: &Session, dir: &std::path::Path) {
         cloister_tests::tools::verify(&["audit", &path.display().to_string(), "--insecure-allow-development-tee"])
             .expect("cloister-verify runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(cloister_tests::tools::third_party_accepts(&path).expect("the checker runs"), "a third party agrees");
 }
