@@ -1,5 +1,7 @@
 //! Attestation documents: true ones, and every way of not being true, each with its exact error.
 
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
 use cloister_attestation::development;
 use cloister_attestation::document::{self, Document, Tee};
 use cloister_attestation::encoding::{Hex, sha256};
@@ -164,7 +166,8 @@ fn other_kinds_of_evidence_are_unsupported() {
 
 #[test]
 fn keys_must_be_named_by_their_ids() {
-    let broken: [(fn(&mut Statement), &str); 3] = [
+    type Change = fn(&mut Statement);
+    let broken: [(Change, &str); 3] = [
         (|s| s.tls_spki_sha256.clear(), "TLS"),
         (|s| s.hpke_keys.clear(), "HPKE"),
         (|s| s.receipt_keys[0].key_id = "0000000000000000".to_owned(), "receipt"),

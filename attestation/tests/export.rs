@@ -95,7 +95,7 @@ fn a_damaged_file_of_every_kind_is_told_by_the_manifest() {
 
 /// Flips a bit of a file and writes the manifest that fits.
 fn flip(path: &'static str, at: usize) -> impl FnOnce(&mut common::Files) {
-    move |files| files.get_mut(path).expect(path)[at] ^= 1
+    move |files| *files.get_mut(path).and_then(|file| file.get_mut(at)).expect(path) ^= 1
 }
 
 #[test]

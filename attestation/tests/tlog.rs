@@ -1,5 +1,7 @@
 //! Trees, proofs, tiles and notes against known answers and against each other.
 
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cloister_attestation::note::{self, Checkpoint, Note, Vkey};

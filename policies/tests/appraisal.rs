@@ -1,5 +1,7 @@
 //! What is accepted and what is not, given evidence that is true.
 
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
 use cloister_attestation::document::{Document, Tee};
 use cloister_attestation::encoding::{Hex, sha256};
 use cloister_attestation::statement::{self, Build, Model, NULL_NONCE, State, Statement};

@@ -20,6 +20,8 @@
 
 mod archive;
 mod build;
+mod error;
+mod log;
 mod records;
 mod verify;
 
@@ -29,8 +31,9 @@ use serde::{Deserialize, Serialize};
 
 pub use archive::Error as ArchiveError;
 pub use build::{Attestation, Contents, Error as BuildError, build};
+pub use error::Error;
 pub use records::Problem;
-pub use verify::{Error, Expectations, VerifiedExport, verify};
+pub use verify::{Expectations, VerifiedExport, verify};
 
 use crate::encoding::{Digest, jcs, sha256};
 

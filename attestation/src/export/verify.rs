@@ -13,16 +13,15 @@
 
 use std::collections::BTreeSet;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::archive::{self, Files};
-use super::records::{self, Findings, Found, Problem};
+use super::error::Error;
+use super::log::{check_checkpoint, check_previous_export, check_saved, check_tiles, read_entries};
+use super::records::{self, Findings, Found};
 use super::{
     CHECKPOINT, CONSISTENCY, DOCUMENT, INSTRUCTIONS, LOG, LOG_KEYS, LogKey, MANIFEST, Manifest, PREVIOUS, SCHEMA,
     VERSION, VKEY,
 };
-use crate::check::{Check, Checklist, ExitClass, Planned, Rejected, Stage};
+use crate::check::{Check, Checklist, Planned, Rejected, Stage};
 use crate::encoding::{MAX_SAFE_INTEGER, jcs, sha256};
 use crate::note::{self, Checkpoint, Vkey};
 use crate::tlog::{self, Hash, MemoryTree, TileRef};
@@ -65,120 +64,6 @@ pub struct Expectations<'a> {
     pub document: Option<&'a [u8]>,
     /// The checkpoint that the auditor saved from an earlier export.
     pub previous: Option<&'a [u8]>,
-}
-
-/// Why an export is not true.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// Not an archive of plain files.
-    #[error("{0}")]
-    Archive(archive::Error),
-    /// A file that every export has is not there.
-    #[error("{0} is missing")]
-    MissingFile(&'static str),
-    /// `manifest.json` is not one, or not canonical.
-    #[error("manifest is not well formed")]
-    Manifest,
-    /// A version that this build does not know.
-    #[error("export version {0} is not supported")]
-    Version(u64),
-    /// A file has another digest than the manifest says, or is missing.
-    #[error("{0} is not the file that the manifest names")]
-    Digest(String),
-    /// A file that the manifest does not name, or that no export has.
-    #[error("{0} does not belong into the export")]
-    UnexpectedFile(String),
-    /// A field of the manifest is not what the checkpoint says.
-    #[error("manifest and checkpoint differ in {0}")]
-    ManifestDiffers(&'static str),
-    /// No document in the export and none from elsewhere.
-    #[error("nothing attests the key of the log")]
-    NoEvidence,
-    /// The document is not true.
-    #[error("attestation document: {0}")]
-    Evidence(crate::verify::Error),
-    /// The export claims to come from the future.
-    #[error("export claims to be made after the time of verification")]
-    Future,
-    /// `log-keys.json` is not a canonical list of keys, or not the one that the statement names.
-    #[error("list of log keys is not the one that the statement names")]
-    LogKeys,
-    /// A line of `log/vkey` is not a key.
-    #[error("key of the log: {0}")]
-    Vkey(note::Error),
-    /// A key of `log/vkey` is not attested for this log.
-    #[error("key of the log is not attested")]
-    KeyNotAttested,
-    /// The checkpoint is not signed by the log.
-    #[error("checkpoint: {0}")]
-    Checkpoint(note::Error),
-    /// An entry bundle is missing, is cut off, or has too many or too few entries.
-    #[error("{0} does not have the entries that it should")]
-    Bundle(String),
-    /// The records have another root than the checkpoint.
-    #[error("records do not have the root that the checkpoint signs")]
-    Root,
-    /// A hash tile is missing or is not that of the records.
-    #[error("{0} is not the tile of the records")]
-    Tile(String),
-    /// The checkpoint of the export before is not signed by the log.
-    #[error("checkpoint of the export before: {0}")]
-    Previous(note::Error),
-    /// The log of the export before is not a prefix of this one.
-    #[error("log is not a continuation of the export before: {0}")]
-    Consistency(tlog::Error),
-    /// The auditor's own checkpoint is not one of this log.
-    #[error("saved checkpoint: {0}")]
-    Saved(note::Error),
-    /// The auditor has seen more of the log than there is now.
-    #[error("log has {size} records, the saved checkpoint has {saved}")]
-    RolledBack {
-        /// Records in the saved checkpoint.
-        saved: u64,
-        /// Records in the export.
-        size: u64,
-    },
-    /// The auditor has seen another history.
-    #[error("log has another history than the saved checkpoint")]
-    Forked,
-    /// A record breaks a rule.
-    #[error("record {index}: {problem}")]
-    Record {
-        /// Which.
-        index: u64,
-        /// How.
-        problem: Problem,
-    },
-}
-
-impl Error {
-    /// What kind of refusal it is.
-    #[must_use]
-    pub const fn class(&self) -> ExitClass {
-        match self {
-            Self::Archive(_) | Self::MissingFile(_) | Self::Manifest => ExitClass::Malformed,
-            Self::Version(_) => ExitClass::Unsupported,
-            Self::NoEvidence => ExitClass::Collateral,
-            Self::Evidence(error) => error.class(),
-            Self::Digest(_)
-            | Self::UnexpectedFile(_)
-            | Self::ManifestDiffers(_)
-            | Self::Future
-            | Self::LogKeys
-            | Self::Vkey(_)
-            | Self::KeyNotAttested
-            | Self::Checkpoint(_)
-            | Self::Bundle(_)
-            | Self::Root
-            | Self::Tile(_)
-            | Self::Previous(_)
-            | Self::Consistency(_)
-            | Self::Saved(_)
-            | Self::RolledBack { .. }
-            | Self::Forked
-            | Self::Record { .. } => ExitClass::Rejected,
-        }
-    }
 }
 
 /// An export that is true, given its evidence. Only [`verify`] makes it; `cloister-policies` judges the evidence.
@@ -370,94 +255,6 @@ fn check_keys(files: &Files, origin: &str, evidence: &VerifiedEvidence) -> Resul
     if !keys.is_empty() && keys.iter().all(is_attested) { Ok(keys) } else { Err(Error::KeyNotAttested) }
 }
 
-fn check_checkpoint(note: &[u8], manifest: &Manifest, keys: &[Vkey]) -> Result<Checkpoint, Error> {
-    let checkpoint = Checkpoint::open(note, keys).map_err(Error::Checkpoint)?;
-    if checkpoint.size != manifest.size {
-        return Err(Error::ManifestDiffers("size"));
-    }
-    if STANDARD.encode(checkpoint.root) != manifest.root_b64 {
-        return Err(Error::ManifestDiffers("root_b64"));
-    }
-    Ok(checkpoint)
-}
-
-fn read_entries(files: &Files, size: u64) -> Result<Vec<Vec<u8>>, Error> {
-    let mut entries = Vec::new();
-    for tile in TileRef::of_level(0, size) {
-        let path = format!("{LOG}{}", tlog::entries_path(tile.index, tile.width));
-        let before = entries.len();
-        for entry in tlog::parse_bundle(files.get(&path).ok_or_else(|| Error::Bundle(path.clone()))?) {
-            entries.push(entry.map_err(|_| Error::Bundle(path.clone()))?.to_vec());
-        }
-        if u64::try_from(entries.len() - before) != Ok(tile.width) {
-            return Err(Error::Bundle(path));
-        }
-    }
-    Ok(entries)
-}
-
-fn check_tiles(files: &Files, tree: &MemoryTree) -> Result<usize, Error> {
-    let tiles = tlog::hash_tiles(tree, tree.size()).expect("a tree in memory has all its nodes");
-    for (tile, bytes) in &tiles {
-        let path = format!("{LOG}{}", tile.path());
-        if files.get(&path) != Some(bytes) {
-            return Err(Error::Tile(path));
-        }
-    }
-    Ok(tiles.len())
-}
-
-fn check_previous_export(
-    checks: &mut Checklist,
-    files: &Files,
-    manifest: &Manifest,
-    keys: &[Vkey],
-    tree: &MemoryTree,
-) -> Result<(), Error> {
-    let (Some(previous), Some(proof)) = (files.get(PREVIOUS), files.get(CONSISTENCY)) else {
-        let none = manifest.prev_size == 0 && !files.contains_key(PREVIOUS) && !files.contains_key(CONSISTENCY);
-        if !none {
-            return checks.step("log.consistency", |()| String::new(), Err(Error::MissingFile(PREVIOUS)));
-        }
-        checks.not_done("log.consistency", "the first export of this log");
-        return Ok(());
-    };
-    let consistent = || {
-        let previous = Checkpoint::open(previous, keys).map_err(Error::Previous)?;
-        if previous.size != manifest.prev_size {
-            return Err(Error::ManifestDiffers("prev_size"));
-        }
-        let proof = read_proof(proof).ok_or(Error::Consistency(tlog::Error::ProofLength))?;
-        let (old, new) = ((previous.size, &previous.root), (tree.size(), &tree.root()));
-        tlog::verify_consistency(&proof, old, new).map_err(Error::Consistency)?;
-        Ok(previous.size)
-    };
-    let passed = |size: &u64| format!("the {size} records of the export before are a prefix of this log");
-    checks.step("log.consistency", passed, consistent()).map(|_| ())
-}
-
-fn read_proof(lines: &[u8]) -> Option<Vec<Hash>> {
-    let lines = std::str::from_utf8(lines).ok()?;
-    lines.lines().take(128).map(|line| STANDARD.decode(line).ok()?.try_into().ok()).collect()
-}
-
-fn check_saved(checks: &mut Checklist, saved: Option<&[u8]>, keys: &[Vkey], tree: &MemoryTree) -> Result<(), Error> {
-    let Some(saved) = saved else {
-        checks.not_done("log.previous", "no checkpoint of an earlier export was given");
-        return Ok(());
-    };
-    let compare = || {
-        let saved = Checkpoint::open(saved, keys).map_err(Error::Saved)?;
-        if saved.size > tree.size() {
-            return Err(Error::RolledBack { saved: saved.size, size: tree.size() });
-        }
-        let root = tlog::root_at(tree, saved.size).expect("a tree in memory has all its nodes");
-        if root == saved.root { Ok(saved.size) } else { Err(Error::Forked) }
-    };
-    let passed = |size: &u64| format!("continues the {size} records of the checkpoint that you saved");
-    checks.step("log.previous", passed, compare()).map(|_| ())
-}
-
 fn check_records(checks: &mut Checklist, findings: &Findings) -> Result<(), Error> {
     let boots = format!("{}, none out of order", plural(findings.boot_count, "boot"));
     let rules: [(&'static str, Option<Found>, String); 6] = [
@@ -488,8 +285,9 @@ fn check_records(checks: &mut Checklist, findings: &Findings) -> Result<(), Erro
                 .not_done("records.heartbeat", "the log has no heartbeat records, so silence cannot be told from rest");
         }
         Some(found) => {
-            checks.fail("records.heartbeat", failure(found).to_string());
-            first.get_or_insert(failure(found));
+            let error = failure(found);
+            checks.fail("records.heartbeat", error.to_string());
+            first.get_or_insert(error);
         }
         None => checks.pass("records.heartbeat", "no gap of more than two hours within a boot"),
     }

@@ -62,7 +62,7 @@ fn judge_document(
     now_ms: u64,
 ) -> Result<Report, Failure> {
     let mut report = Report::new(now_ms);
-    report.claims["nonce"] = json!(nonce.map(hex::encode));
+    report.claim("nonce", json!(nonce.map(hex::encode)));
     let mut channel = Checklist::new(if live.is_some() { LIVE } else { SAVED });
     let evidence = match verify(document, &Expectations { nonce, channel: None }, now_ms) {
         Ok(evidence) => evidence,

@@ -83,7 +83,7 @@ Examples:
   cloister-verify appliance --document document.json --at 2026-05-01T12:00:00Z")]
 #[command(group(clap::ArgGroup::new("source").required(true).args(["url", "document"])))]
 pub(crate) struct ApplianceArgs {
-    /// Address of the appliance: https://HOST[:PORT].
+    /// Address of the appliance: `https://HOST[:PORT]`.
     pub(crate) url: Option<String>,
     /// Verify this saved document instead, without a network.
     #[arg(long, value_name = "FILE")]

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &AuditArgs, now_ms: u64) -> Result<Report, Failure> {
     judge.appraise(export.evidence().clone(), Origin::Saved, &mut report)?;
     // The evidence was judged as of the export; when it ended since says nothing about the log.
     report.valid_until = None;
-    report.claims["log"] = describe(&export);
+    report.claim("log", describe(&export));
     let report = report.conclude(ExitClass::Rejected);
     if let (Some(path), Verdict::Accepted | Verdict::AcceptedDevelopment) = (&args.save_checkpoint, report.verdict) {
         input::write(path, export.checkpoint_note())?;

@@ -64,7 +64,7 @@ impl Judge {
         report.evidence_sha256 = Some(evidence.evidence_sha256().to_string());
         report.policy_sha256 = Some(sha256(text.as_bytes()).to_string());
         let result = appraise(evidence, &policy, self.development);
-        report.claims["statement"] = json!(result.evidence.statement());
+        report.claim("statement", json!(result.evidence.statement()));
         report.checks.extend(result.checks);
         Ok(())
     }

@@ -76,7 +76,7 @@ pub(crate) fn run(args: &ReceiptArgs, now_ms: u64) -> Result<Report, Failure> {
     check_text(&mut checks, "receipt.question", args.question.as_deref(), receipt.body.question_sha256)?;
     check_text(&mut checks, "receipt.answer", args.answer.as_deref(), receipt.body.answer_sha256)?;
     check_log(&mut checks, &receipt, export.as_ref());
-    report.claims["receipt"] = json!(receipt.body);
+    report.claim("receipt", json!(receipt.body));
     report.checks.extend(checks.into_checks());
     Ok(report.conclude(ExitClass::Collateral))
 }
@@ -141,7 +141,7 @@ fn judge_export(
                 let error = "the evidence in the export is not accepted";
                 return Ok(Err(report.refuse(ExitClass::Rejected, &error, own.checks)));
             }
-            report.claims["log"] = audit::describe(&export);
+            report.claim("log", audit::describe(&export));
             Ok(Ok((report, export)))
         }
         Err(refusal) => Ok(Err(refusal.into_report(report))),

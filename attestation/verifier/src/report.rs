@@ -8,7 +8,7 @@ use cloister_attestation::document::Tee;
 use cloister_attestation::{Check, ExitClass, Outcome};
 use cloister_policies::appraisal::Verdict;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 use crate::input::format_time;
@@ -40,7 +40,7 @@ pub(crate) struct Report {
     /// Every check.
     pub(crate) checks: Vec<Check>,
     /// What was established, by name; trustworthy only if accepted.
-    pub(crate) claims: Value,
+    pub(crate) claims: Map<String, Value>,
 }
 
 impl Report {
@@ -57,8 +57,13 @@ impl Report {
             policy_sha256: None,
             error: None,
             checks: Vec::new(),
-            claims: json!({}),
+            claims: Map::new(),
         }
+    }
+
+    /// Adds something that was established.
+    pub(crate) fn claim(&mut self, name: &str, value: Value) {
+        self.claims.insert(name.to_owned(), value);
     }
 
     /// Adds the checks of a step that was refused.
@@ -127,28 +132,28 @@ impl Report {
             return String::new();
         }
         // These texts are the appliance's: nothing in them may steer a terminal.
-        let text = |pointer: &str| match self.claims.pointer(pointer) {
+        let text = |value: Option<&Value>| match value {
             Some(Value::String(text)) => text.escape_debug().to_string(),
             Some(other) => other.to_string(),
             None => String::new(),
         };
         let mut summary = String::new();
-        if self.claims.get("statement").is_some() {
-            let (version, commit) = (text("/statement/build/version"), text("/statement/build/commit"));
-            let _ = writeln!(summary, "appliance: version {version}, commit {commit}");
-            let models = self.claims.pointer("/statement/models").and_then(Value::as_array);
-            for i in 0..models.map_or(0, Vec::len) {
-                let of = |field: &str| text(&format!("/statement/models/{i}/{field}"));
+        if let Some(statement) = self.claims.get("statement") {
+            let of = |pointer| text(statement.pointer(pointer));
+            let _ = writeln!(summary, "appliance: version {}, commit {}", of("/build/version"), of("/build/commit"));
+            for model in statement.get("models").and_then(Value::as_array).into_iter().flatten() {
+                let of = |field| text(model.get(field));
                 let _ = writeln!(summary, "model:     {} {} sha256:{}", of("role"), of("id"), of("sha256"));
             }
         }
-        if self.claims.get("log").is_some() {
-            let (size, origin, at) = (text("/log/size"), text("/log/origin"), text("/log/exported_at"));
+        if let Some(log) = self.claims.get("log") {
+            let of = |field| text(log.get(field));
+            let (size, origin, at) = (of("size"), of("origin"), of("exported_at"));
             let _ = writeln!(summary, "log:       {size} records of {origin}, exported at {at}");
         }
-        if self.claims.get("receipt").is_some() {
-            let (id, kind) = (text("/receipt/receipt_id"), text("/receipt/kind"));
-            let documents = self.claims.pointer("/receipt/documents").and_then(Value::as_array).map_or(0, Vec::len);
+        if let Some(receipt) = self.claims.get("receipt") {
+            let documents = receipt.get("documents").and_then(Value::as_array).map_or(0, Vec::len);
+            let (id, kind) = (text(receipt.get("receipt_id")), text(receipt.get("kind")));
             let _ = writeln!(summary, "receipt:   {id}, answer of the kind {kind} from {documents} documents");
         }
         summary

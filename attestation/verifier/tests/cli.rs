@@ -1,5 +1,7 @@
 //! The binary as a user meets it: exit codes, text, JSON and `--help`.
 
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod server;

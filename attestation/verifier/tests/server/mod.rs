@@ -101,7 +101,9 @@ fn serve(
 fn read_path(stream: &mut impl std::io::Read) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.bytes().next()?.ok()?);
+        let mut byte = [0];
+        stream.read_exact(&mut byte).ok()?;
+        head.extend(byte);
     }
     String::from_utf8(head).unwrap().split(' ').nth(1).map(ToOwned::to_owned)
 }
