@@ -181,6 +181,23 @@ fn blobs_of_every_size_around_the_chunk_come_back() {
 }
 
 #[test]
+fn a_blob_written_and_deleted_in_one_batch_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mine = tenant(&store, 1);
+    let mut batch = mine.batch();
+    batch.put_blob(&NOTES, "gone", vec![1; 200_000]).delete_blob(&NOTES, "gone");
+    batch.put_blob(&NOTES, "short", vec![1; 200_000]).put_blob(&NOTES, "short", vec![2; 10]);
+    batch.commit_blocking().unwrap();
+    assert_eq!(mine.get_blob(&NOTES, "gone").unwrap(), None);
+    assert_eq!(mine.get_blob(&NOTES, "short").unwrap(), Some(vec![2; 10]));
+    store.close_blocking();
+    drop((mine, store));
+    // Besides it: the two tenants' keys and the header.
+    assert_eq!(opened::disk(dir.path()).len(), 4);
+}
+
+#[test]
 fn many_writers_at_once_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

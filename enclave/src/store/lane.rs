@@ -208,7 +208,13 @@ impl Lane {
     ) -> Result<(), Error> {
         for index in from.. {
             let target = blob::chunk_target(&self.shared, tenant, meta, key, index)?;
-            if stage.version(&self.shared, &target.name)?.is_none() {
+            // What the batch itself did to the chunk comes before what was there.
+            let own = writes.iter().rev().find(|(written, _)| written.name == target.name);
+            let there = match own {
+                Some((_, draft)) => draft.is_some(),
+                None => stage.version(&self.shared, &target.name)?.is_some(),
+            };
+            if !there {
                 break;
             }
             writes.push((target, None));
