@@ -10,7 +10,8 @@ use cloister_enclave::identity::Error;
 use cloister_enclave::identity::signature::{Claim, RequestKey, fuzz_claim, verify};
 use cloister_protocol::api::{CreateApiKey, Registered, Role};
 use cloister_protocol::ids::WorkspaceId;
-use enrolled::signed::{ENC, Parts, Signer, send};
+use enrolled::layer::send;
+use enrolled::signed::{ENC, Parts, Signer};
 use enrolled::{MINUTE_MS, PASSWORD, START_MS, World};
 use proptest::prelude::*;
 

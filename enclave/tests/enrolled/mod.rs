@@ -1,7 +1,9 @@
 //! Identities in a temporary store, with a clock moved by hand, and an OPAQUE client that does not stretch.
 
-#![expect(dead_code, reason = "each test binary uses some of it")]
+#![expect(clippy::allow_attributes, reason = "in a test binary that uses all of it, nothing is dead")]
+#![allow(dead_code, reason = "each test binary uses some of it")]
 
+pub(crate) mod layer;
 #[path = "../opened/mod.rs"]
 mod opened;
 pub(crate) mod signed;

@@ -1,6 +1,7 @@
 //! What the tests of the service shell share: a real application in a folder of its own, and clients for it.
 
-#![expect(dead_code, reason = "each test file uses its own part")]
+#![expect(clippy::allow_attributes, reason = "in a test binary that uses all of it, nothing is dead")]
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::sync::Arc;
 
