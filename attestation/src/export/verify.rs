@@ -138,7 +138,11 @@ fn steps(
 ) -> Result<VerifiedExport, Error> {
     let files = archive::read(tar).map_err(Error::Archive);
     let files = checks.step("export.archive", |files| format!("{} files", files.len()), files)?;
-    let manifest = checks.step("export.manifest", |m| format!("made at {}", m.exported_ms), read_manifest(&files))?;
+    let manifest = checks.step(
+        "export.manifest",
+        |m| format!("says it was made at {} (Unix milliseconds)", m.exported_ms),
+        read_manifest(&files),
+    )?;
     let listed = check_files(&files, &manifest);
     checks.step("export.files", |count| format!("{count} files as the manifest names them"), listed)?;
 

@@ -6,7 +6,7 @@
 mod common;
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use cloister_attestation::development;
@@ -62,23 +62,33 @@ impl Folder {
     }
 }
 
+/// Compares with the reviewed text; `CLOISTER_BLESS=1` writes it anew.
+fn golden(name: &str, output: Output) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let text = String::from_utf8(output.stdout).unwrap();
+    if std::env::var_os("CLOISTER_BLESS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(&path).unwrap_or_default(), "{name}: bless with CLOISTER_BLESS=1");
+}
+
 #[test]
 fn help_is_as_reviewed() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    for (name, args) in [
-        ("help.txt", &["--help"][..]),
-        ("help-appliance.txt", &["appliance", "--help"]),
-        ("help-receipt.txt", &["receipt", "--help"]),
-        ("help-audit.txt", &["audit", "--help"]),
-    ] {
-        let output = verify(args);
-        assert_eq!(output.status.code(), Some(0));
-        let (path, text): (PathBuf, _) = (golden.join(name), String::from_utf8(output.stdout).unwrap());
-        if std::env::var_os("CLOISTER_BLESS").is_some() {
-            std::fs::write(&path, &text).unwrap();
-        }
-        assert_eq!(text, std::fs::read_to_string(&path).unwrap_or_default(), "{name}: bless with CLOISTER_BLESS=1");
+    golden("help.txt", verify(&["--help"]));
+    for command in ["appliance", "receipt", "audit"] {
+        golden(&format!("help-{command}.txt"), verify(&[command, "--help"]));
     }
+}
+
+#[test]
+fn verdicts_read_as_reviewed() {
+    let folder = Folder::new();
+    let (_, [receipt, document, export, question, _]) = receipt_files(&folder);
+    golden("appliance.txt", verify(&["appliance", "--document", &document, "--at", AT, ALLOW]));
+    golden("appliance-refused.txt", verify(&["appliance", "--document", &document, "--at", AT]));
+    let receipt = ["receipt", &receipt, "--document", &document, "--question", &question, "--at", AT, ALLOW];
+    golden("receipt.txt", verify(&receipt));
+    golden("audit.txt", verify(&["audit", &export, "--at", AT, ALLOW]));
 }
 
 #[test]
