@@ -12,6 +12,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cloister_models::{ModelDigest, Template};
+
 pub use check::PublicHost;
 
 /// Why there is no configuration.
@@ -103,13 +105,17 @@ pub enum RootKeySlot {
     },
 }
 
-/// A model file and the name of its catalogue entry, which fixes its SHA-256.
+/// A model file. It belongs to the host and is believed only by its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
-    /// Name in the catalogue.
+    /// Name in the catalogue, or one of the operator's choosing.
     pub id: String,
-    /// The file, which belongs to the host and is believed only by its digest.
+    /// The file.
     pub path: PathBuf,
+    /// Digest of a model of the operator's own; without it the id is that of a catalogue entry.
+    pub sha256: Option<ModelDigest>,
+    /// How a conversation is written for a chat model of the operator's own.
+    pub template: Option<Template>,
 }
 
 /// The models to load.

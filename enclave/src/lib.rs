@@ -25,6 +25,7 @@ pub mod identity;
 pub mod keys;
 pub mod limiter;
 pub mod middleware;
+pub mod openapi;
 pub mod page;
 pub mod problem;
 pub mod retrieval;

@@ -25,7 +25,7 @@ async fn get(state: &AppState, path: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
 #[tokio::test]
 async fn s0_13_attestation_document_is_fresh_for_a_nonce() {
     let dir = tempfile::tempdir().unwrap();
-    let state = app(dir.path(), &[]);
+    let state = app(dir.path(), &[]).await;
     let nonce = "ab".repeat(32);
     let (status, headers, body) = get(&state, &format!("/.well-known/cloister/attestation?nonce={nonce}")).await;
     assert_eq!(status, StatusCode::OK);
@@ -35,14 +35,15 @@ async fn s0_13_attestation_document_is_fresh_for_a_nonce() {
     let report = cloister_attestation::development::Report::parse(&document.evidence.report.0).unwrap();
     report.verify().unwrap();
     assert_eq!(report.report_data, document.statement.report_data(&[0xab; 32]));
-    assert_eq!(document.statement.hpke_keys[0].0, support::hpke_public());
+    assert_eq!(document.statement.hpke_keys[0].0, state.ehbp.keys.key_config()[3..35]);
+    assert_eq!(document.statement.models[0].id, "tiny-embedder");
     assert!(document.statement.not_after > support::NOW_MS);
 }
 
 #[tokio::test]
 async fn s0_13_without_a_nonce_the_document_is_cached_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let state = app(dir.path(), &[]);
+    let state = app(dir.path(), &[]).await;
     let (_, _, first) = get(&state, "/.well-known/cloister/attestation").await;
     let (_, _, second) = get(&state, "/.well-known/cloister/attestation").await;
     assert_eq!(first, second);
@@ -52,7 +53,7 @@ async fn s0_13_without_a_nonce_the_document_is_cached_and_says_so() {
 #[tokio::test]
 async fn s0_13_malformed_nonces_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let state = app(dir.path(), &[]);
+    let state = app(dir.path(), &[]).await;
     for nonce in ["", "ab", &"AB".repeat(32), &"zz".repeat(32), &"ab".repeat(33), &"00".repeat(32)] {
         let (status, _, body) = get(&state, &format!("/.well-known/cloister/attestation?nonce={nonce}")).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{nonce}");
@@ -65,7 +66,7 @@ async fn s0_13_malformed_nonces_are_refused() {
 #[tokio::test]
 async fn s0_13_minting_is_rate_limited_and_the_cached_form_is_not() {
     let dir = tempfile::tempdir().unwrap();
-    let state = app(dir.path(), &[("attestations_per_minute = 120", "attestations_per_minute = 2")]);
+    let state = app(dir.path(), &[("attestations_per_minute = 120", "attestations_per_minute = 2")]).await;
     let path = format!("/.well-known/cloister/attestation?nonce={}", "cd".repeat(32));
     for _ in 0..2 {
         assert_eq!(get(&state, &path).await.0, StatusCode::OK);
@@ -79,7 +80,7 @@ async fn s0_13_minting_is_rate_limited_and_the_cached_form_is_not() {
 #[tokio::test]
 async fn s0_17_key_config_has_the_exact_media_type_and_is_readable_from_anywhere() {
     let dir = tempfile::tempdir().unwrap();
-    let state = app(dir.path(), &[]);
+    let state = app(dir.path(), &[]).await;
     let request = Request::get("/.well-known/hpke-keys").header(header::ORIGIN, "https://elsewhere.example");
     let (status, headers, body) = call(&state, request.body(Body::empty()).unwrap()).await;
     assert_eq!(status, StatusCode::OK);
@@ -91,7 +92,7 @@ async fn s0_17_key_config_has_the_exact_media_type_and_is_readable_from_anywhere
 #[tokio::test]
 async fn s0_17_preflight_allows_what_ehbp_clients_send() {
     let dir = tempfile::tempdir().unwrap();
-    let state = app(dir.path(), &[]);
+    let state = app(dir.path(), &[]).await;
     let request = Request::options("/v1/chat/completions")
         .header(header::ORIGIN, "https://elsewhere.example")
         .header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST")
@@ -106,7 +107,7 @@ async fn s0_17_preflight_allows_what_ehbp_clients_send() {
 #[tokio::test]
 async fn ready_only_between_start_and_stop() {
     let dir = tempfile::tempdir().unwrap();
-    let state = app(dir.path(), &[]);
+    let state = app(dir.path(), &[]).await;
     assert_eq!(get(&state, "/healthz").await.0, StatusCode::OK);
     assert_eq!(get(&state, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
     state.enter(Phase::Ready);
@@ -118,7 +119,7 @@ async fn ready_only_between_start_and_stop() {
 #[tokio::test]
 async fn unknown_paths_are_problems_with_the_request_id_and_openai_errors_under_v1() {
     let dir = tempfile::tempdir().unwrap();
-    let state = app(dir.path(), &[]);
+    let state = app(dir.path(), &[]).await;
     for path in ["/nothing", "/api/v1/nothing", "/../etc/passwd", "/assets/nothing.js"] {
         let (status, headers, body) = get(&state, path).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
@@ -135,7 +136,7 @@ async fn unknown_paths_are_problems_with_the_request_id_and_openai_errors_under_
 #[tokio::test]
 async fn bodies_over_the_limit_are_refused_before_they_are_read() {
     let dir = tempfile::tempdir().unwrap();
-    let state = app(dir.path(), &[]);
+    let state = app(dir.path(), &[]).await;
     let request = Request::post("/api/v1/nothing").header(header::CONTENT_LENGTH, "99999999999");
     let (status, ..) = call(&state, request.body(Body::empty()).unwrap()).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
@@ -144,7 +145,7 @@ async fn bodies_over_the_limit_are_refused_before_they_are_read() {
 #[tokio::test]
 async fn one_credential_is_limited_and_another_is_not() {
     let dir = tempfile::tempdir().unwrap();
-    let state = app(dir.path(), &[("request_burst = 100", "request_burst = 2")]);
+    let state = app(dir.path(), &[("request_burst = 100", "request_burst = 2")]).await;
     let ask = |token: &str| {
         let request = Request::post("/v1/nothing").header(header::AUTHORIZATION, format!("Bearer {token}"));
         request.body(Body::empty()).unwrap()
@@ -166,7 +167,7 @@ async fn s2_21_page_is_served_from_memory_with_strict_headers() {
     std::fs::create_dir_all(web.join("assets")).unwrap();
     std::fs::write(web.join("index.html"), "<!doctype html>").unwrap();
     std::fs::write(web.join("assets/app-0a1b2c.js"), "export {}").unwrap();
-    let state = app(dir.path(), &[]);
+    let state = app(dir.path(), &[]).await;
     std::fs::remove_dir_all(&web).unwrap();
     let (status, headers, _) = get(&state, "/").await;
     assert_eq!(status, StatusCode::OK);
@@ -187,7 +188,7 @@ async fn s2_21_page_is_served_from_memory_with_strict_headers() {
 #[tokio::test]
 async fn an_empty_folder_says_how_to_build_the_page() {
     let dir = tempfile::tempdir().unwrap();
-    let (status, _, body) = get(&app(dir.path(), &[]), "/").await;
+    let (status, _, body) = get(&app(dir.path(), &[]).await, "/").await;
     assert_eq!(status, StatusCode::OK);
     assert!(String::from_utf8(body).unwrap().contains("npm run build"));
 }

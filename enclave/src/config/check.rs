@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cloister_models::{ModelDigest, Template};
+
 use super::raw::{
     Field, RawConfig, RawEgress, RawEnrolment, RawLimits, RawLog, RawModel, RawModels, RawRootKey, Unknown,
 };
@@ -85,6 +87,22 @@ impl Checker {
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         let text = self.required(field, value, wanted)?;
+        let parsed = parse(&text);
+        if parsed.is_none() {
+            self.note(field, wanted);
+        }
+        parsed
+    }
+
+    /// The same where it may be absent. A mistake is noted and reads as absent.
+    fn optional_parsed<T>(
+        &mut self,
+        field: &str,
+        value: Field<String>,
+        wanted: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.optional(field, value, wanted)?;
         let parsed = parse(&text);
         if parsed.is_none() {
             self.note(field, wanted);
@@ -207,8 +225,17 @@ fn model(c: &mut Checker, table: &str, raw: RawModel) -> Option<Model> {
         (!id.is_empty()).then(|| id.to_owned())
     });
     let path = c.path(&format!("{table}.path"), raw.path);
+    let sha256 = c.optional_parsed(&format!("{table}.sha256"), raw.sha256, "must be 64 lower-case hex digits", |s| {
+        s.parse::<ModelDigest>().ok()
+    });
+    const TEMPLATE: &str = "must be \"plain\" or \"chatml\"";
+    let template = c.optional_parsed(&format!("{table}.template"), raw.template, TEMPLATE, |t| match t {
+        "plain" => Some(Template::Plain),
+        "chatml" => Some(Template::Chatml),
+        _ => None,
+    });
     c.unknown(&format!("{table}."), &raw.unknown);
-    Some(Model { id: id?, path: path? })
+    Some(Model { id: id?, path: path?, sha256, template })
 }
 
 fn enrolment(c: &mut Checker, raw: RawEnrolment) -> Option<PathBuf> {

@@ -77,6 +77,8 @@ raw! {
     RawModel {
         id: String,
         path: String,
+        sha256: String,
+        template: String,
     }
     /// `[enrolment]`
     RawEnrolment {

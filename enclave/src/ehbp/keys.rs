@@ -58,6 +58,12 @@ impl KeyRing {
         Self { current, previous }
     }
 
+    /// The public half of the key that is published.
+    #[must_use]
+    pub const fn public(&self) -> &[u8; 32] {
+        self.current.public()
+    }
+
     /// The 41 bytes of `/.well-known/hpke-keys`: one RFC 9458 key configuration without a list length, because
     /// clients read the first configuration and its first suite and no more.
     #[must_use]

@@ -3,23 +3,21 @@
 #![expect(clippy::allow_attributes, reason = "in a test binary that uses all of it, nothing is dead")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod tiny_embedder;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cloister_enclave::app::{App, AppState, ServiceKeys};
-use cloister_enclave::audit;
-use cloister_enclave::clock::ManualClock;
+use cloister_enclave::app::{App, AppState, LoadedModels, unseal};
+use cloister_enclave::clock::{Clock, ManualClock};
 use cloister_enclave::config::Config;
 use cloister_enclave::ehbp::PrivateKey;
-use cloister_enclave::identity::opaque;
-use cloister_enclave::keys::RootKey;
-use cloister_enclave::store::Store;
+use cloister_models::Embedder;
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, OpModeS, Serializable};
 use rand_core::OsRng;
-use rustls_pki_types::PrivatePkcs8KeyDer;
 
 pub(crate) const SAMPLE: &str = include_str!("../../../deploy/config/enclave.development.toml");
 pub(crate) const HPKE_SECRET: [u8; 32] = [7; 32];
@@ -37,23 +35,23 @@ pub(crate) fn config(dir: &std::path::Path, changes: &[(&str, &str)]) -> Config 
     Config::parse(&text).unwrap()
 }
 
-pub(crate) fn app(dir: &std::path::Path, changes: &[(&str, &str)]) -> AppState {
-    let tls = rcgen::KeyPair::generate().unwrap().serialize_der();
-    let keys = ServiceKeys {
-        tls: PrivatePkcs8KeyDer::from(tls),
-        hpke: PrivateKey::from_bytes(&HPKE_SECRET).unwrap(),
-        receipt_public: [1; 32],
-        opaque: opaque::Setup::from_bytes(opaque::generate().expose_secret()).unwrap(),
-    };
-    let (config, clock) = (config(dir, changes), Arc::new(ManualClock::new(NOW_MS)));
-    let settings = audit::Settings {
-        public_host: "appliance.example".to_owned(),
-        product_version: "0.1.0".to_owned(),
-        measurement: String::new(),
-    };
-    let root = RootKey::insecure_from_bytes([7; 32]);
-    let store = Store::open(&config.data_dir, &root, clock.clone(), settings).unwrap();
-    AppState::new(App::build(config, clock, store, keys).unwrap())
+/// A real application with a small embedding model and no chat model.
+pub(crate) async fn app(dir: &std::path::Path, changes: &[(&str, &str)]) -> AppState {
+    let config = config(dir, changes);
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(NOW_MS));
+    let store = unseal(&config, &clock).unwrap();
+    AppState::new(App::assemble(config, clock, store, models(dir)).await.unwrap())
+}
+
+pub(crate) fn models(dir: &std::path::Path) -> LoadedModels {
+    let path = dir.join("tiny-embedder.gguf");
+    let digest = tiny_embedder::write(&path);
+    LoadedModels {
+        embedder: Arc::new(Embedder::load(&path, &digest, 1).unwrap()),
+        embedder_id: "tiny-embedder".to_owned(),
+        generator: None,
+        generator_id: None,
+    }
 }
 
 type Sender = hpke::aead::AeadCtxS<AesGcm256, HkdfSha256, X25519HkdfSha256>;

@@ -1,0 +1,184 @@
+//! The start, in order: unseal → store → keys → models → self-attestation. Binding comes after all of it.
+
+use std::sync::Arc;
+
+use cloister_policies::access::Engine;
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::statement::{Facts, statement};
+use super::{App, LoadedModels, ModelError, Phase, link};
+use crate::attest::{self, Attestation, DevelopmentAttester};
+use crate::clock::Clock;
+use crate::config::{Config, RootKeySlot, Tee};
+use crate::ehbp::layer::Ehbp;
+use crate::ehbp::{InvalidKey, KeyRing, PrivateKey, ReplayCache};
+use crate::identity::{self, Identity, opaque};
+use crate::keys::{self, Keyset, Platform, RootKey, Slots};
+use crate::limiter::Limiter;
+use crate::page::{self, Page};
+use crate::serve::tls;
+use crate::store::{self, Store};
+use crate::{access, audit};
+
+/// Encapsulated keys that are remembered, at about 100 bytes each.
+const REPLAYS: usize = 100_000;
+
+/// Why the process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be made.
+    #[error("the data folder cannot be made")]
+    DataDir(#[source] std::io::Error),
+    /// The root key does not open.
+    #[error("the root key cannot be unsealed")]
+    Unseal(#[from] keys::Error),
+    /// The sealed store does not open.
+    #[error("the sealed store cannot be opened")]
+    Store(#[from] store::Error),
+    /// A key of the keyset is unusable.
+    #[error("a key of the keyset is unusable")]
+    Key(#[from] InvalidKey),
+    /// The OPAQUE secrets are unusable.
+    #[error("the opaque secrets are unusable")]
+    Opaque(#[from] opaque::Error),
+    /// The access policies of this build do not load.
+    #[error("the access policies do not load")]
+    Policies(#[source] cloister_policies::access::Error),
+    /// A model cannot be loaded.
+    #[error("a model cannot be loaded")]
+    Model(#[from] ModelError),
+    /// The page's files cannot be loaded.
+    #[error("the page cannot be loaded")]
+    Page(#[from] page::Error),
+    /// TLS cannot be set up.
+    #[error("tls cannot be set up")]
+    Tls(#[from] tls::Error),
+    /// Self-attestation did not succeed.
+    #[error("the process cannot attest itself")]
+    Attestation(#[from] attest::Error),
+    /// The first owner's enrolment cannot be made.
+    #[error("the first owner's enrolment code cannot be made")]
+    Enrolment(#[source] identity::Error),
+    /// The first owner's enrolment link cannot be written.
+    #[error("the enrolment link cannot be written")]
+    Link(#[source] std::io::Error),
+    /// A thread of the start ended early.
+    #[error("a part of the start was interrupted")]
+    Interrupted,
+}
+
+/// Opens the sealed store with the root key that the platform gives. Blocking.
+///
+/// # Errors
+/// [`StartError::DataDir`], [`StartError::Unseal`], [`StartError::Store`].
+pub fn unseal(config: &Config, clock: &Arc<dyn Clock>) -> Result<Store, StartError> {
+    std::fs::create_dir_all(&config.data_dir).map_err(StartError::DataDir)?;
+    let Tee::Development = config.tee;
+    let RootKeySlot::Development { file } = &config.root_key;
+    let slots = Slots {
+        platform: Platform::Development,
+        development_file: Some(file),
+        recovery_recipient: config.recovery_recipient.as_deref(),
+    };
+    let root = RootKey::open_or_create(&config.data_dir, &slots, clock.now_ms())?;
+    let settings = audit::Settings {
+        public_host: config.public_host.name().to_owned(),
+        product_version: env!("CARGO_PKG_VERSION").to_owned(),
+        measurement: String::new(),
+    };
+    Ok(Store::open(&config.data_dir, &root, Arc::clone(clock), settings)?)
+}
+
+/// A fresh one-time link for the first owner, or `None` if the organisation is founded. For a store that no service uses.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn new_owner_link(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    store: Store,
+) -> Result<Option<String>, StartError> {
+    let keyset = Keyset::open_or_create(&store).await?;
+    let setup = opaque::Setup::from_bytes(keyset.opaque_setup())?;
+    let identity = Identity::new(store.clone(), clock, setup, identity::Settings::standard());
+    let enrolment = identity.first_owner_code().await.map_err(StartError::Enrolment)?;
+    store.close().await;
+    Ok(enrolment.map(|enrolment| link::link(&config.public_host, &enrolment.code)))
+}
+
+impl App {
+    /// Starts every part in order; nothing is bound or served yet.
+    ///
+    /// # Errors
+    /// [`StartError`] names the part that cannot start.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let store = {
+            let (config, clock) = (config.clone(), Arc::clone(&clock));
+            let opened = tokio::task::spawn_blocking(move || unseal(&config, &clock)).await;
+            opened.map_err(|_| StartError::Interrupted)??
+        };
+        let models = {
+            let models = config.models.clone();
+            let loaded = tokio::task::spawn_blocking(move || LoadedModels::load(&models)).await;
+            loaded.map_err(|_| StartError::Interrupted)??
+        };
+        Self::assemble(config, clock, store, models).await
+    }
+
+    /// The rest of the start, with an open store and loaded models.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn assemble(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        store: Store,
+        models: LoadedModels,
+    ) -> Result<Self, StartError> {
+        let page = Page::load(&config.web_dir)?;
+        let keyset = Keyset::open_or_create(&store).await?;
+        let hpke = PrivateKey::from_bytes(keyset.hpke().expose_secret())?;
+        let tls_key = PrivatePkcs8KeyDer::from(keyset.tls_pkcs8());
+        let (tls, tls_spki) = tls::server_config(&tls_key, config.public_host.name())?;
+        let setup = opaque::Setup::from_bytes(keyset.opaque_setup())?;
+        let facts = Facts {
+            config: &config,
+            models: &models,
+            tls_spki: &tls_spki,
+            hpke: hpke.public(),
+            opaque: setup.public_key(),
+            receipt: keyset.receipt().verifying_key().to_bytes(),
+        };
+        let statement = statement(&facts, &store);
+        let settings = identity::Settings::standard();
+        let identity = Arc::new(Identity::new(store.clone(), Arc::clone(&clock), setup, settings));
+        let engine = Engine::shipped().map_err(StartError::Policies)?;
+        let access = Arc::new(access::Access::new(engine, identity.tenancy().clone()));
+        let app = Self {
+            requests: Arc::new(Semaphore::new(config.limits.concurrent_requests)),
+            limiter: Limiter::new(&config.limits),
+            ehbp: Arc::new(Ehbp { keys: KeyRing::new(hpke, None), replays: ReplayCache::new(REPLAYS) }),
+            attestation: Attestation::new(Box::new(DevelopmentAttester::new())),
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            phase: watch::Sender::new(Phase::Starting),
+            config,
+            clock,
+            store,
+            keyset,
+            models,
+            identity,
+            access,
+            page,
+            tls,
+            statement,
+        };
+        app.attestation.self_attest(app.statement(), app.clock.now_ms())?;
+        link::offer(&app).await?;
+        app.tracker.spawn(Arc::clone(&app.identity).sweep_until(app.stopping.child_token()));
+        Ok(app)
+    }
+}

@@ -1,0 +1,85 @@
+//! Start, serve, stop.
+
+use std::sync::Arc;
+
+use cloister_enclave::app::{App, AppState, Phase};
+use cloister_enclave::clock::SystemClock;
+use cloister_enclave::config::Config;
+use cloister_enclave::router::router;
+use cloister_enclave::serve::{Drained, Server};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Exit, chain, complain, complain_chain, logging};
+
+pub(super) fn run(config: Config) -> Exit {
+    logging::start(config.log);
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
+        complain(&"the async runtime does not start");
+        return Exit::NotStarted;
+    };
+    let exit = runtime.block_on(live(config));
+    // Threads that still compute an answer nobody waits for end with the process.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn live(config: Config) -> Exit {
+    // Before anything slow, so that a signal during the start is not missed.
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        complain(&"signals cannot be received");
+        return Exit::NotStarted;
+    };
+    let building = App::build(config, Arc::new(SystemClock));
+    let app = tokio::select! {
+        built = building => match built {
+            Ok(app) => AppState::new(app),
+            Err(error) => {
+                tracing::error!(cause = chain(&error), "could not start");
+                complain_chain(&error);
+                return Exit::NotStarted;
+            }
+        },
+        _ = terminate.recv() => return Exit::Done,
+        _ = interrupt.recv() => return Exit::Done,
+    };
+    let server = match Server::bind(app.config.listen).await {
+        Ok(server) => server,
+        Err(error) => {
+            complain(&format_args!("the listen address cannot be bound: {}", error.kind()));
+            app.close().await;
+            return Exit::NotStarted;
+        }
+    };
+    let stopping = CancellationToken::new();
+    let serving = server_task(&app, server, stopping.clone());
+    app.enter(Phase::Ready);
+    let mut exit = tokio::select! {
+        _ = terminate.recv() => Exit::Done,
+        _ = interrupt.recv() => Exit::Done,
+        _ = app.store.fault() => Exit::Fault,
+    };
+    tracing::info!(clean = exit == Exit::Done, "stopping");
+    app.enter(Phase::Draining);
+    stopping.cancel();
+    if serving.await.ok() == Some(Drained::Cut) && exit == Exit::Done {
+        exit = Exit::Cut;
+    }
+    app.close().await;
+    tracing::info!("stopped");
+    exit
+}
+
+fn server_task(app: &AppState, server: Server, stopping: CancellationToken) -> tokio::task::JoinHandle<Drained> {
+    tracing::info!(
+        port = server.local_addr().port(),
+        generator = app.models.generator.is_some(),
+        page_files = app.page.len(),
+        version = env!("CARGO_PKG_VERSION"),
+        "ready"
+    );
+    let config = &app.config;
+    let (tls, limits) = (Arc::clone(&app.tls), config.limits.clone());
+    app.tracker.spawn(server.run(router(app), tls, limits, config.proxy_header, stopping))
+}

@@ -1,0 +1,48 @@
+//! The OpenAPI document of the service, generated from the handlers and committed as `enclave/openapi.json`.
+
+use utoipa::OpenApi;
+
+use crate::api::{assistants, attestation, auth, enrolments, health, keys, me, workspaces};
+
+/// Everything that the service answers.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "Cloister",
+        description = "The confidential service of a Cloister appliance. Errors are RFC 9457 problem documents, in OpenAI's shape under `/v1`."
+    ),
+    paths(
+        assistants::create,
+        assistants::get,
+        assistants::list,
+        attestation::document,
+        attestation::hpke_keys,
+        auth::login_finish,
+        auth::login_params,
+        auth::login_start,
+        auth::logout,
+        auth::register_finish,
+        auth::register_start,
+        enrolments::create,
+        health::alive,
+        health::ready,
+        keys::create,
+        keys::list,
+        keys::revoke,
+        me::me,
+        workspaces::create,
+        workspaces::list,
+    )
+)]
+struct Document;
+
+/// The document as JSON, with a newline at its end.
+///
+/// # Panics
+/// If it cannot be written as JSON, which a test would see.
+#[must_use]
+pub fn document() -> String {
+    let mut text = Document::openapi().to_pretty_json().expect("an OpenAPI document is JSON");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,146 @@
+//! The real binary: command line, start, signals, exit codes.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use support::{SAMPLE, tiny_embedder};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cloister-enclave");
+
+/// The sample configuration with a small model and everything inside `dir`.
+fn config(dir: &Path) -> PathBuf {
+    let digest = tiny_embedder::write(&dir.join("tiny.gguf"));
+    let at = dir.to_str().unwrap();
+    let text = SAMPLE
+        .replace(
+            "path = \"var/models/all-minilm-l6-v2-q8_0.gguf\"",
+            &format!("path = \"{at}/tiny.gguf\"\nsha256 = \"{digest}\""),
+        )
+        .replace("\"var/", &format!("\"{at}/"))
+        .replace("enclave/web/dist", &format!("{at}/web"))
+        .replace("127.0.0.1:9443", "127.0.0.1:0")
+        .replace("\"required\"", "\"refused\"");
+    let path = dir.join("enclave.toml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn call(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).output().unwrap()
+}
+
+struct Running {
+    child: Child,
+    port: u16,
+    log: BufReader<std::process::ChildStderr>,
+    /// Everything logged so far.
+    seen: String,
+}
+
+impl Running {
+    fn start(config: &Path) -> Self {
+        let mut child =
+            Command::new(PROGRAM).arg("run").arg("--config").arg(config).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "ended before it was ready:\n{seen}");
+            seen.push_str(&line);
+            let event: serde_json::Value = serde_json::from_str(&line).expect("log lines are JSON");
+            if event["message"] == "ready" {
+                let port = u16::try_from(event["port"].as_u64().unwrap()).unwrap();
+                return Self { child, port, log, seen };
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// The exit code and the whole log.
+    fn end(mut self) -> (Option<i32>, String) {
+        self.log.read_to_string(&mut self.seen).unwrap();
+        (self.child.wait().unwrap().code(), self.seen)
+    }
+}
+
+#[test]
+fn check_config_reports_every_mistake_and_exits_with_78() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bad.toml");
+    std::fs::write(&path, "tee = \"secret-moon\"\nlisten = 7\n").unwrap();
+    let output = call(&["check-config", "--config", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(78));
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    for field in ["tee:", "listen:", "data_dir:", "limits:"] {
+        assert!(complaint.contains(field), "{field} is missing in {complaint}");
+    }
+    assert!(!complaint.contains("secret-moon"));
+    let good = config(dir.path());
+    assert_eq!(call(&["check-config", "--config", good.to_str().unwrap()]).status.code(), Some(0));
+    assert_eq!(call(&["run"]).status.code(), Some(2));
+}
+
+#[test]
+fn print_openapi_prints_the_committed_document() {
+    let output = call(&["print-openapi"]);
+    let committed = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json")).unwrap();
+    assert!(output.stdout == committed);
+}
+
+#[test]
+fn s0_04_sigterm_and_sigint_end_a_ready_process_with_0() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    for signal in ["TERM", "INT"] {
+        let running = Running::start(&config);
+        TcpStream::connect(("127.0.0.1", running.port)).unwrap();
+        running.signal(signal);
+        let (code, log) = running.end();
+        assert_eq!(code, Some(0), "{log}");
+        assert!(log.contains("\"stopped\""));
+    }
+}
+
+#[test]
+fn the_first_start_leaves_a_private_link_and_a_killed_one_makes_a_new_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let link_file = dir.path().join("enclave/owner-enrolment-link");
+    let running = Running::start(&config);
+    let first = std::fs::read_to_string(&link_file).unwrap();
+    assert!(first.starts_with("https://localhost:8443/#enrol="), "{first}");
+    assert_eq!(std::fs::metadata(&link_file).unwrap().permissions().mode() & 0o777, 0o600);
+    running.signal("KILL");
+    let (code, log) = running.end();
+    assert_eq!(code, None);
+    let code = first.trim().rsplit_once('=').unwrap().1;
+    assert!(!log.contains(code), "the code is in the log");
+    let running = Running::start(&config);
+    assert_ne!(std::fs::read_to_string(&link_file).unwrap(), first);
+    running.signal("TERM");
+    assert_eq!(running.end().0, Some(0));
+    let printed = call(&["new-enrolment", "--config", config.to_str().unwrap()]);
+    assert!(String::from_utf8(printed.stdout).unwrap().starts_with("https://localhost:8443/#enrol="));
+}
+
+#[test]
+fn a_model_with_a_wrong_digest_keeps_the_process_from_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let model = dir.path().join("tiny.gguf");
+    let mut bytes = std::fs::read(&model).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&model, bytes).unwrap();
+    let output = call(&["run", "--config", config.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("model"));
+}
