@@ -21,7 +21,7 @@ use opaque_ke::{
 use rand_core::OsRng;
 use serde_json::{Value, json};
 use signed::{Parts, Signer};
-use support::{EhbpClient, NOW_MS, app, hpke_public};
+use support::{EhbpClient, NOW_MS, app};
 use tower::ServiceExt;
 
 const PASSWORD: &[u8] = b"correct horse battery staple";
@@ -59,13 +59,15 @@ struct Person {
     session: String,
     key: RequestKey,
     nonces: std::cell::Cell<u32>,
+    /// The enclave's key.
+    hpke: [u8; 32],
     who: Value,
 }
 
 impl Person {
     /// A sealed and signed request, as it goes over the wire.
     fn sealed(&self, uri: &str, body: &Value) -> (Parts, EhbpClient) {
-        let mut client = EhbpClient::new(&hpke_public());
+        let mut client = EhbpClient::new(&self.hpke);
         let frame = client.frame(body.to_string().as_bytes());
         self.nonces.set(self.nonces.get() + 1);
         let nonce = format!("nonce-{:016}", self.nonces.get());
@@ -83,7 +85,7 @@ impl Person {
 
 /// A sealed request without credentials.
 async fn sealed(app: &AppState, uri: &str, body: Value) -> (StatusCode, Value) {
-    let mut client = EhbpClient::new(&hpke_public());
+    let mut client = EhbpClient::new(app.ehbp.keys.public());
     let headers = vec![("ehbp-encapsulated-key", client.header()), ("content-type", "application/json".to_owned())];
     let parts = Parts { method: "POST", uri: uri.to_owned(), body: client.frame(body.to_string().as_bytes()), headers };
     let answer = deliver(app, &parts).await;
@@ -135,7 +137,7 @@ async fn login(app: &AppState, paths: (&str, &str), login: &str) -> Person {
     assert_eq!(status, StatusCode::OK);
     let session = who["session"].as_str().or_else(|| who["token"].as_str()).unwrap().to_owned();
     let key = RequestKey::derive(&Secret::from_slice(&finished.session_key).unwrap());
-    Person { session, key, nonces: 0.into(), who }
+    Person { session, key, nonces: 0.into(), hpke: *app.ehbp.keys.public(), who }
 }
 
 const LOGIN: (&str, &str) = ("/api/v1/auth/opaque/login/start", "/api/v1/auth/opaque/login/finish");
@@ -149,7 +151,7 @@ async fn owner(app: &AppState) -> Person {
 #[tokio::test]
 async fn s1_05_enrol_log_in_and_ask_who_i_am() {
     let dir = tempfile::tempdir().unwrap();
-    let app = app(dir.path(), &[]);
+    let app = app(dir.path(), &[]).await;
     let ada = owner(&app).await;
     let (status, me) = ada.call(&app, "/api/v1/me", json!({})).await;
     assert_eq!(status, StatusCode::OK);
@@ -161,7 +163,7 @@ async fn s1_05_enrol_log_in_and_ask_who_i_am() {
 #[tokio::test]
 async fn s0_05_invited_people_have_their_role_and_no_more() {
     let dir = tempfile::tempdir().unwrap();
-    let app = app(dir.path(), &[]);
+    let app = app(dir.path(), &[]).await;
     let ada = owner(&app).await;
     let (_, enrolment) = ada.call(&app, "/api/v1/enrolments", json!({ "role": "auditor" })).await;
     register(&app, enrolment["code"].as_str().unwrap(), "eve").await;
@@ -178,7 +180,7 @@ async fn s0_05_invited_people_have_their_role_and_no_more() {
 #[tokio::test]
 async fn assistants_are_made_listed_and_found() {
     let dir = tempfile::tempdir().unwrap();
-    let app = app(dir.path(), &[]);
+    let app = app(dir.path(), &[]).await;
     let ada = owner(&app).await;
     let (_, workspace) = ada.call(&app, "/api/v1/workspaces", json!({ "name": "Research" })).await;
     let base = format!("/api/v1/workspaces/{}/assistants", workspace["id"].as_str().unwrap());
@@ -203,7 +205,7 @@ async fn assistants_are_made_listed_and_found() {
 #[tokio::test]
 async fn s2_01_s2_03_the_older_spellings_answer_in_their_older_shape() {
     let dir = tempfile::tempdir().unwrap();
-    let app = app(dir.path(), &[]);
+    let app = app(dir.path(), &[]).await;
     owner(&app).await;
     let ada = login(&app, ("/dashboard/login/start", "/dashboard/login/finish"), "ada").await;
     let mut fields: Vec<_> = ada.who.as_object().unwrap().keys().cloned().collect();
@@ -220,7 +222,7 @@ async fn s2_01_s2_03_the_older_spellings_answer_in_their_older_shape() {
 #[tokio::test]
 async fn s2_02_a_logout_clears_the_site_s_data_and_ends_the_session() {
     let dir = tempfile::tempdir().unwrap();
-    let app = app(dir.path(), &[]);
+    let app = app(dir.path(), &[]).await;
     let ada = owner(&app).await;
     let (parts, _) = ada.sealed("/api/v1/logout", &json!({}));
     let answer = deliver(&app, &parts).await;
@@ -233,7 +235,7 @@ async fn s2_02_a_logout_clears_the_site_s_data_and_ends_the_session() {
 #[tokio::test]
 async fn s1_10_api_keys_open_their_routes_with_and_without_ehbp() {
     let dir = tempfile::tempdir().unwrap();
-    let app = app(dir.path(), &[]);
+    let app = app(dir.path(), &[]).await;
     let ada = owner(&app).await;
     let (_, list) = ada.call(&app, "/api/v1/workspaces/list", json!({})).await;
     let workspace = list["items"][0]["id"].as_str().unwrap();
@@ -251,7 +253,7 @@ async fn s1_10_api_keys_open_their_routes_with_and_without_ehbp() {
     let account = plain("POST", "/api/v1/me", &json!({})).header("authorization", bearer.clone());
     assert_eq!(deliver(&app, &account).await.status, StatusCode::FORBIDDEN, "a program has no account");
 
-    let mut client = EhbpClient::new(&hpke_public());
+    let mut client = EhbpClient::new(app.ehbp.keys.public());
     let mut sealed = Parts { body: client.frame(b"{}"), ..parts.clone() };
     sealed.headers.push(("ehbp-encapsulated-key", client.header()));
     let answer = deliver(&app, &sealed).await;
@@ -285,7 +287,7 @@ const PRIVATE: [&str; 12] = [
 #[tokio::test]
 async fn s2_07_every_private_route_wants_credentials() {
     let dir = tempfile::tempdir().unwrap();
-    let app = app(dir.path(), &[]);
+    let app = app(dir.path(), &[]).await;
     let ada = owner(&app).await;
     for uri in PRIVATE {
         assert_eq!(sealed(&app, uri, json!({})).await.0, StatusCode::UNAUTHORIZED, "{uri}");
@@ -301,7 +303,7 @@ async fn s2_07_every_private_route_wants_credentials() {
 #[tokio::test]
 async fn a_session_s_requests_must_be_encrypted() {
     let dir = tempfile::tempdir().unwrap();
-    let app = app(dir.path(), &[]);
+    let app = app(dir.path(), &[]).await;
     let ada = owner(&app).await;
     let signer = Signer { key: &ada.key, session: &ada.session, created_s: NOW_MS / 1000, nonce: "n".repeat(22) };
     // The header says that the body is encrypted, and the signature is right, but it is not.
@@ -314,7 +316,7 @@ async fn a_session_s_requests_must_be_encrypted() {
 #[tokio::test]
 async fn registration_in_plaintext_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let app = app(dir.path(), &[]);
+    let app = app(dir.path(), &[]).await;
     let code = app.identity.first_owner_code().await.unwrap().unwrap().code;
     let start = json!({ "enrolment_code": code, "login": "ada", "registration_request": encode(&[1; 32]) });
     let answer = deliver(&app, &plain("POST", &format!("{AUTH}/register/start"), &start)).await;
@@ -325,7 +327,7 @@ async fn registration_in_plaintext_is_refused() {
 #[tokio::test]
 async fn bad_bodies_are_problems() {
     let dir = tempfile::tempdir().unwrap();
-    let app = app(dir.path(), &[]);
+    let app = app(dir.path(), &[]).await;
     let ada = owner(&app).await;
     for path in ["register/start", "register/finish", "login/params", "login/start", "login/finish"] {
         for body in [json!(null), json!([]), json!({}), json!("x"), json!({ "login": 1 }), json!({ "unknown": {} })] {
@@ -346,7 +348,7 @@ async fn bad_bodies_are_problems() {
 #[tokio::test]
 async fn whoever_sees_every_byte_gains_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let app = app(dir.path(), &[]);
+    let app = app(dir.path(), &[]).await;
     let ada = owner(&app).await;
     let secret_name = "Project Halcyon";
     let (recorded, client) = ada.sealed("/api/v1/workspaces", &json!({ "name": secret_name }));
@@ -368,14 +370,14 @@ async fn whoever_sees_every_byte_gains_nothing() {
         Parts { method: "PUT", ..fresh.clone() },
         Parts { body: recorded.body.clone(), ..fresh.clone() },
         Parts { body: Vec::new(), ..fresh.clone() },
-        fresh.clone().header("ehbp-encapsulated-key", EhbpClient::new(&hpke_public()).header()),
+        fresh.clone().header("ehbp-encapsulated-key", EhbpClient::new(app.ehbp.keys.public()).header()),
     ];
     for parts in altered {
         let status = deliver(&app, &parts).await.status;
         assert!(matches!(status, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND), "{status} {}", parts.uri);
     }
     // not wrapped around a body of the relay's own, for it has no key to sign it with,
-    let mut own = EhbpClient::new(&hpke_public());
+    let mut own = EhbpClient::new(app.ehbp.keys.public());
     let body = own.frame(br#"{"role":"owner"}"#);
     let forged = Signer {
         key: &RequestKey::from_secret(Secret::new([0; 32])),
