@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { QUESTION, SECOND_QUESTION, TRAVEL, UNANSWERABLE } from '../js/lib/texts.mjs';
+import { QUESTION, TRAVEL, UNANSWERABLE } from '../js/lib/texts.mjs';
 
 const PASSWORD = 'three bells before the fog';
 
@@ -225,7 +225,7 @@ async function keyboard(browser, options) {
   await press('Enter');
   await visit.heading('Ask your documents').waitFor();
   assert.equal(await page.evaluate(() => document.activeElement?.tagName), 'TEXTAREA', 'one can ask at once');
-  await type(SECOND_QUESTION);
+  await type(QUESTION);
   await press('Enter');
   await page.getByRole('button', { name: /source/ }).first().waitFor();
   await visit.tabTo('button', /^Source 1:/, { key: 'Shift+Tab' });

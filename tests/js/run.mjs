@@ -42,7 +42,7 @@ const statement = await tap.test('evidence: fresh, signed, and about this statem
 const session = statement && (await login(tap, url, statement, values['enrolment-code']));
 if (session && values.only !== 'browser') {
   const { key, assistant } = await answers(tap, session);
-  if (key) {
+  if (key && assistant) {
     await openai(tap, url, key, assistant);
     await ehbp(tap, url, statement, key, assistant);
   }
