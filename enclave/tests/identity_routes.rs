@@ -1,5 +1,7 @@
 //! People over HTTP: the whole way through signature check, EHBP and routes, and what somebody in the middle can do.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 #[path = "enrolled/signed.rs"]
 mod signed;
 mod support;

@@ -1,6 +1,5 @@
 //! Identities in a temporary store, with a clock moved by hand, and an OPAQUE client that does not stretch.
 
-#![expect(clippy::allow_attributes, reason = "in a test binary that uses all of it, nothing is dead")]
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
 pub(crate) mod layer;

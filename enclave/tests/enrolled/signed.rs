@@ -1,6 +1,5 @@
 //! Signed requests, written from the specification and not with the server's code.
 
-#![expect(clippy::allow_attributes, reason = "in a test binary that uses all of it, nothing is dead")]
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
 use base64::Engine as _;

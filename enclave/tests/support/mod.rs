@@ -1,6 +1,5 @@
 //! What the tests of the service shell share: a real application in a folder of its own, and clients for it.
 
-#![expect(clippy::allow_attributes, reason = "in a test binary that uses all of it, nothing is dead")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod tiny_embedder;
