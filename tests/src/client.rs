@@ -15,7 +15,7 @@ pub use opaque::{Opaque, Registration};
 pub use session::{Session, Upload};
 pub use signature::{RequestKey, SignatureInput, signature_base};
 pub use sse::{Sse, SseParser};
-pub use transport::{Channel, Reply, Trust};
+pub use transport::{Channel, Reply, Trust, insecure_connector};
 
 pub use ehbp::{RequestSealer, ResponseOpener, seal_request};
 

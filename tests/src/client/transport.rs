@@ -31,6 +31,15 @@ pub enum Trust {
     DevelopmentAllowed,
 }
 
+/// Which key TLS may end at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TlsKey {
+    /// One that the evidence names.
+    Attested,
+    /// Whichever.
+    Any,
+}
+
 /// A verified appliance.
 #[derive(Clone)]
 pub struct Channel {
@@ -55,6 +64,19 @@ impl Channel {
     /// # Errors
     /// [`Error::NotVerified`] says which check did not hold; nothing private was sent then.
     pub async fn open(url: &str, trust: Trust, now_ms: u64) -> Result<Self, Error> {
+        Self::open_with(url, trust, now_ms, TlsKey::Attested).await
+    }
+
+    /// [`Self::open`] as a page in a browser has to do it: scripts cannot see the TLS key, so whoever has a certificate
+    /// that the browser likes may end TLS. What is left is the evidence, EHBP to its key, and signed requests.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but for the TLS key.
+    pub async fn open_like_a_page(url: &str, trust: Trust, now_ms: u64) -> Result<Self, Error> {
+        Self::open_with(url, trust, now_ms, TlsKey::Any).await
+    }
+
+    async fn open_with(url: &str, trust: Trust, now_ms: u64, key: TlsKey) -> Result<Self, Error> {
         let uri: Uri = url.parse().map_err(|_| Error::Protocol("not a URL"))?;
         let authority = uri.authority().ok_or(Error::Protocol("no authority in the URL"))?;
         let host = authority.host().to_owned();
@@ -84,11 +106,14 @@ impl Channel {
         let statement = result.evidence.statement();
         let spki = seen.lock().ok().and_then(|s| *s).ok_or(Error::Protocol("no certificate"))?;
         let pins: Vec<[u8; 32]> = statement.tls_spki_sha256.iter().map(|d| d.0).collect();
-        if !pins.contains(&spki) {
+        if key == TlsKey::Attested && !pins.contains(&spki) {
             return Err(Error::NotVerified("the TLS key is not in the statement".into()));
         }
         let hpke = statement.hpke_keys.first().ok_or(Error::Protocol("no HPKE key"))?.0;
-        let tls = TlsConnector::from(tls(Pins::Only(pins)));
+        let tls = match key {
+            TlsKey::Attested => TlsConnector::from(tls(Pins::Only(pins))),
+            TlsKey::Any => insecure_connector(),
+        };
         let opaque_pk = statement.opaque_pk.0;
         Ok(Self { authority, host, tls, tasks, document: Arc::new(document), hpke, opaque_pk })
     }
@@ -267,6 +292,12 @@ enum Pins {
 struct KeyVerifier {
     pins: Pins,
     provider: Arc<CryptoProvider>,
+}
+
+/// TLS to whoever answers.
+#[must_use]
+pub fn insecure_connector() -> TlsConnector {
+    TlsConnector::from(tls(Pins::Record(Arc::default())))
 }
 
 fn tls(pins: Pins) -> Arc<ClientConfig> {
