@@ -10,6 +10,8 @@ var=${CLOISTER_VAR:-$root/var}
 models=${CLOISTER_MODELS:-$var/models}
 export CLOISTER_MODELS="$models"
 export CLOISTER_VECTORS=${CLOISTER_VECTORS:-$root/../shared/vectors}
+# What the statement says was built: a relying party pins it.
+export CLOISTER_COMMIT=${CLOISTER_COMMIT:-$(git rev-parse --verify -q HEAD || echo unknown)}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
 if [ -t 2 ]; then bold=$'\e[1m'; plain=$'\e[0m'; else bold=; plain=; fi
