@@ -16,6 +16,8 @@ use cloister_models::{ModelDigest, Template};
 
 pub use check::PublicHost;
 
+use crate::identity::Settings;
+
 /// Why there is no configuration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -211,6 +213,8 @@ pub struct Config {
     pub models: Models,
     /// Where the first owner's one-time enrolment link is written, mode 0600. Whoever runs the first start holds it.
     pub enrolment_link_file: PathBuf,
+    /// Life times of sessions and enrolment codes, and what the first organisation is called.
+    pub identity: Settings,
     /// Destinations that the relay may connect to for the enclave, `host:port`, sorted; part of the statement.
     pub egress_allow: Vec<String>,
     /// Bounds.

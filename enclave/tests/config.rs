@@ -20,12 +20,17 @@ fn sample_is_accepted() {
     assert_eq!(config.listen, Listen::Tcp("127.0.0.1:9443".parse().unwrap()));
     assert_eq!(config.proxy_header, ProxyHeader::Required);
     assert!(config.models.generator.is_none());
+    let standard = cloister_enclave::identity::Settings::standard();
+    let named = cloister_enclave::identity::Settings { organisation_name: "My organisation".to_owned(), ..standard };
+    assert_eq!(config.identity, named, "s1_08: a day, idle half an hour");
 }
 
 #[test]
 fn empty_file_names_every_missing_field() {
     let fields = mistakes("");
-    for field in ["tee", "public_host", "listen", "data_dir", "root_key", "models", "egress", "limits", "log"] {
+    for field in
+        ["tee", "public_host", "listen", "data_dir", "root_key", "models", "identity", "egress", "limits", "log"]
+    {
         assert!(fields.iter().any(|f| f == field), "{field} is not reported");
     }
 }
@@ -66,6 +71,9 @@ fn numbers_have_bounds_on_both_sides() {
         ("threads = 2 ", "threads = -1 "),
         ("connections = 4096", "connections = 99999999999"),
         ("drain_ms = 20000", "drain_ms = 0"),
+        ("session_idle_ms = 1800000", "session_idle_ms = 1"),
+        ("session_absolute_ms = 86400000", "session_absolute_ms = 604800001"),
+        ("workspace = \"General\"", "workspace = \"\""),
         ("headers = 100 ", "headers = 1.5 "),
     ] {
         assert_eq!(mistakes(&SAMPLE.replace(good, bad)).len(), 1, "{bad}");

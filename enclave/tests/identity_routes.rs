@@ -157,7 +157,10 @@ async fn s1_05_enrol_log_in_and_ask_who_i_am() {
     let ada = owner(&app).await;
     let (status, me) = ada.call(&app, "/api/v1/me", json!({})).await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!((&me["login"], &me["role"], &me["org_name"]), (&json!("ada"), &json!("owner"), &json!("Organisation")));
+    assert_eq!(
+        (&me["login"], &me["role"], &me["org_name"]),
+        (&json!("ada"), &json!("owner"), &json!("My organisation"))
+    );
     assert_eq!(me["workspaces"][0]["name"], "General");
     assert!(me["permissions"].as_array().unwrap().contains(&json!("createEnrolment")));
 }

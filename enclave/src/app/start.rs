@@ -103,7 +103,7 @@ pub async fn new_owner_link(
 ) -> Result<Option<String>, StartError> {
     let keyset = Keyset::open_or_create(&store).await?;
     let setup = opaque::Setup::from_bytes(keyset.opaque_setup())?;
-    let identity = Identity::new(store.clone(), clock, setup, identity::Settings::standard());
+    let identity = Identity::new(store.clone(), clock, setup, config.identity.clone());
     let enrolment = identity.first_owner_code().await.map_err(StartError::Enrolment)?;
     store.close().await;
     Ok(enrolment.map(|enrolment| link::link(&config.public_host, &enrolment.code)))
@@ -153,8 +153,8 @@ impl App {
             receipt: keyset.receipt().verifying_key().to_bytes(),
         };
         let statement = statement(&facts, &store);
-        let settings = identity::Settings::standard();
-        let identity = Arc::new(Identity::new(store.clone(), Arc::clone(&clock), setup, settings));
+        let identity = Identity::new(store.clone(), Arc::clone(&clock), setup, config.identity.clone());
+        let identity = Arc::new(identity);
         let engine = Engine::shipped().map_err(StartError::Policies)?;
         let access = Arc::new(access::Access::new(engine, identity.tenancy().clone()));
         let app = Self {

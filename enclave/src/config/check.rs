@@ -7,9 +7,11 @@ use std::time::Duration;
 use cloister_models::{ModelDigest, Template};
 
 use super::raw::{
-    Field, RawConfig, RawEgress, RawEnrolment, RawLimits, RawLog, RawModel, RawModels, RawRootKey, Unknown,
+    Field, RawConfig, RawEgress, RawEnrolment, RawIdentity, RawLimits, RawLog, RawModel, RawModels, RawRootKey, Unknown,
 };
 use super::{Config, Limits, Listen, Log, LogFormat, Mistake, Model, Models, ProxyHeader, RootKeySlot, Tee};
+use crate::identity::Settings;
+use crate::tenancy::Name;
 
 const DEVELOPMENT_TEE: &str = "must be \"development\"; real TEEs come with their own slots";
 
@@ -167,6 +169,7 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
     let root_key = c.required("root_key", raw.root_key, "must be a table").and_then(|t| root_key(c, t));
     let models = c.required("models", raw.models, "must be a table").and_then(|t| models(c, t));
     let enrolment_link_file = c.required("enrolment", raw.enrolment, "must be a table").and_then(|t| enrolment(c, t));
+    let identity = c.required("identity", raw.identity, "must be a table").and_then(|t| identity(c, t));
     let egress_allow = c.required("egress", raw.egress, "must be a table").and_then(|t| egress(c, t));
     let limits = c.required("limits", raw.limits, "must be a table").and_then(|t| limits(c, t));
     let log = c.required("log", raw.log, "must be a table").and_then(|t| log(c, t));
@@ -184,6 +187,7 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
         recovery_recipient,
         models: models?,
         enrolment_link_file: enrolment_link_file?,
+        identity: identity?,
         egress_allow: egress_allow?,
         limits: limits?,
         log: log?,
@@ -242,6 +246,27 @@ fn enrolment(c: &mut Checker, raw: RawEnrolment) -> Option<PathBuf> {
     let file = c.path("enrolment.link_file", raw.link_file);
     c.unknown("enrolment.", &raw.unknown);
     file
+}
+
+fn identity(c: &mut Checker, raw: RawIdentity) -> Option<Settings> {
+    const NAME: &str = "must be a name of at most 200 bytes on one line";
+    const UP_TO_A_WEEK: (u64, u64) = (60_000, 7 * 86_400_000);
+    let name = |text: &str| text.parse::<Name>().ok().map(String::from);
+    let organisation = c.parsed("identity.organisation", raw.organisation, NAME, name);
+    let workspace = c.parsed("identity.workspace", raw.workspace, NAME, name);
+    let session_absolute_ms = c.number("identity.session_absolute_ms", raw.session_absolute_ms, UP_TO_A_WEEK);
+    let session_idle_ms = c.number("identity.session_idle_ms", raw.session_idle_ms, UP_TO_A_WEEK);
+    let owner_enrolment_ms = c.number("identity.owner_enrolment_ms", raw.owner_enrolment_ms, UP_TO_A_WEEK);
+    let member_enrolment_ms = c.number("identity.member_enrolment_ms", raw.member_enrolment_ms, UP_TO_A_WEEK);
+    c.unknown("identity.", &raw.unknown);
+    Some(Settings {
+        session_absolute_ms: session_absolute_ms?,
+        session_idle_ms: session_idle_ms?,
+        owner_enrolment_ms: owner_enrolment_ms?,
+        member_enrolment_ms: member_enrolment_ms?,
+        organisation_name: organisation?,
+        workspace_name: workspace?,
+    })
 }
 
 fn egress(c: &mut Checker, raw: RawEgress) -> Option<Vec<String>> {

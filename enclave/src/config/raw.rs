@@ -56,6 +56,7 @@ raw! {
         root_key: RawRootKey,
         models: RawModels,
         enrolment: RawEnrolment,
+        identity: RawIdentity,
         egress: RawEgress,
         limits: RawLimits,
         log: RawLog,
@@ -83,6 +84,15 @@ raw! {
     /// `[enrolment]`
     RawEnrolment {
         link_file: String,
+    }
+    /// `[identity]`
+    RawIdentity {
+        organisation: String,
+        workspace: String,
+        session_absolute_ms: u64,
+        session_idle_ms: u64,
+        owner_enrolment_ms: u64,
+        member_enrolment_ms: u64,
     }
     /// `[egress]`
     RawEgress {

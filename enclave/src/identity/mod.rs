@@ -106,7 +106,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What the requirements name: 24 hours, idle 30 minutes; codes of 24 hours and 15 minutes.
+    /// What the requirements name, as in the sample configuration: 24 hours, idle 30 minutes; codes of 24 hours and 15
+    /// minutes.
     #[must_use]
     pub fn standard() -> Self {
         Self {
