@@ -10,6 +10,7 @@ use bytes::Bytes;
 use cloister_attestation::development;
 use cloister_attestation::document::{Document, Tee};
 use cloister_attestation::statement::{NULL_NONCE, Statement};
+use cloister_attestation::verify::{Expectations, verify};
 use ed25519_dalek::SigningKey;
 use rand_core::OsRng;
 
@@ -141,9 +142,7 @@ impl Attestation {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce).map_err(|_| Error::SelfCheck)?;
         let bytes = self.document(Some(nonce), statement, now_ms)?;
-        let document = Document::parse(&bytes).map_err(|_| Error::SelfCheck)?;
-        let report = development::Report::parse(&document.evidence.report.0).map_err(|_| Error::SelfCheck)?;
-        report.verify().map_err(|_| Error::SelfCheck)?;
-        if report.report_data == document.statement.report_data(&nonce) { Ok(()) } else { Err(Error::SelfCheck) }
+        let expected = Expectations { nonce: Some(nonce), channel: None };
+        verify(&bytes, &expected, now_ms).map(drop).map_err(|_| Error::SelfCheck)
     }
 }

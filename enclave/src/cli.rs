@@ -35,7 +35,7 @@ enum Command {
     /// Print a one-time enrolment link for the first owner. The service must not be running, and the organisation must
     /// not be founded yet; links made earlier stop working.
     NewEnrolment(ConfigFile),
-    /// Print the OpenAPI document of the service.
+    /// Print the `OpenAPI` document of the service.
     PrintOpenapi,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn main() -> ExitCode {
             print("the configuration is complete and consistent");
             Exit::Done
         }),
-        Command::NewEnrolment(file) => with_config(&file.config, new_enrolment),
+        Command::NewEnrolment(file) => with_config(&file.config, |config| new_enrolment(&config)),
         Command::PrintOpenapi => {
             print(openapi::document().trim_end());
             Exit::Done
@@ -88,13 +88,13 @@ fn with_config(path: &Path, then: impl FnOnce(Config) -> Exit) -> Exit {
     }
 }
 
-fn new_enrolment(config: Config) -> Exit {
+fn new_enrolment(config: &Config) -> Exit {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
         complain(&"the async runtime does not start");
         return Exit::NotStarted;
     };
-    let link = unseal(&config, &clock).and_then(|store| runtime.block_on(new_owner_link(&config, clock, store)));
+    let link = unseal(config, &clock).and_then(|store| runtime.block_on(new_owner_link(config, clock, store)));
     match link {
         Ok(Some(link)) => {
             print(&link);

@@ -1,4 +1,4 @@
-//! The OpenAPI document of the service, generated from the handlers and committed as `enclave/openapi.json`.
+//! The `OpenAPI` document of the service, generated from the handlers and committed as `enclave/openapi.json`.
 
 use utoipa::OpenApi;
 

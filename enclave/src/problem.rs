@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use cloister_protocol::ids::RequestId;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What a request came to, when not to an answer. Each variant is one row of the table in ARCHITECTURE.md.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,18 +211,18 @@ impl Problem {
     }
 
     fn document(&self, row: &Row, request_id: Option<RequestId>) -> Value {
-        let kind = match self {
-            Self::KeyConfig => EHBP_KEY_CONFIG.to_owned(),
-            _ => format!("urn:cloister:problem:{}", row.slug),
+        let kind = if matches!(self, Self::KeyConfig) {
+            EHBP_KEY_CONFIG.to_owned()
+        } else {
+            format!("urn:cloister:problem:{}", row.slug)
         };
-        let mut document = json!({ "type": kind, "title": row.title, "status": row.status.as_u16() });
-        if let Some(detail) = self.detail() {
-            document["detail"] = detail.into();
-        }
-        if let Some(id) = request_id {
-            document["instance"] = format!("urn:uuid:{id}").into();
-        }
-        document
+        let mut document = Map::new();
+        document.insert("type".to_owned(), kind.into());
+        document.insert("title".to_owned(), row.title.into());
+        document.insert("status".to_owned(), row.status.as_u16().into());
+        document.extend(self.detail().map(|detail| ("detail".to_owned(), detail.into())));
+        document.extend(request_id.map(|id| ("instance".to_owned(), format!("urn:uuid:{id}").into())));
+        document.into()
     }
 
     fn openai(&self, row: &Row) -> Value {

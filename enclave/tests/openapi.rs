@@ -1,4 +1,4 @@
-//! The committed OpenAPI document is the one that the code generates.
+//! The committed `OpenAPI` document is the one that the code generates.
 //!
 //! `CLOISTER_BLESS=1 cargo test -p cloister-enclave --test openapi` writes it anew.
 

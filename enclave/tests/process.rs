@@ -1,5 +1,7 @@
 //! The real binary: command line, start, signals, exit codes.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Read};

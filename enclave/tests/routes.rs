@@ -1,5 +1,7 @@
 //! The router as a whole: surfaces, headers, problems, evidence.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
+
 mod support;
 
 use axum::body::Body;

@@ -1,5 +1,7 @@
 //! Real sockets: TLS, HTTP framing, slow and silent clients, and the orderly end.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
+
 mod support;
 
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! The X25519MLKEM768 key exchange of TLS 1.3 (draft-ietf-tls-ecdhe-mlkem), which the ring provider lacks.
 //!
-//! X25519 is ring's; ML-KEM-768 (FIPS 203) is RustCrypto's. The session is secret as long as either one holds. In this
+//! X25519 is ring's; ML-KEM-768 (FIPS 203) is `RustCrypto`'s. The session is secret as long as either one holds. In this
 //! group the ML-KEM part comes first, in both shares and in the secret (section 4.1 and 4.3 of the draft).
 
 use ml_kem::kem::{Decapsulate, Encapsulate};
