@@ -45,6 +45,7 @@ struct Running {
 }
 
 impl Running {
+    #[expect(clippy::zombie_processes, reason = "a panic ends the test, and `end` waits otherwise")]
     fn start(config: &Path) -> Self {
         let mut child =
             Command::new(PROGRAM).arg("run").arg("--config").arg(config).stderr(Stdio::piped()).spawn().unwrap();
