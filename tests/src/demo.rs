@@ -6,13 +6,14 @@
 mod questions;
 mod report;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 use cloister_protocol::api::{AnswerEvent, AnswerKind, Citation, Conversation};
-use cloister_protocol::ids::{ReceiptId, WorkspaceId};
+use cloister_protocol::ids::{DocumentId, ReceiptId, WorkspaceId};
 
 use crate::appliance::{Appliance, Options, checkout};
 use crate::client::{Channel, Session, Upload};
@@ -54,14 +55,17 @@ async fn play(report: &mut Report, options: Options, files: &[PathBuf], data: &P
     let channel = report.step("verify it in the client", verified_channel(&appliance)).await?;
     let session = report.step("enrol the owner by OPAQUE", enrol(&appliance, &channel)).await?;
     let (workspace, conversation) = report.step("create an assistant", create_assistant(&session)).await?;
+    let mut uploaded = BTreeMap::new();
     for file in questions.files() {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        report.step(&format!("upload {name}"), upload(&session, workspace, file)).await?;
+        let id = report.step(&format!("upload {name}"), upload(&session, workspace, file)).await?;
+        uploaded.insert(name, id);
     }
     let mut last = None;
     for question in questions.answerable() {
         report.say(&format!("\n  Q: {}", question.text));
-        let asked = ask(&session, workspace, &conversation, question, report.is_quiet());
+        let cited = question.file.as_ref().and_then(|file| uploaded.get(file)).copied();
+        let asked = ask(&session, workspace, &conversation, question, cited, report.is_quiet());
         last = Some(report.step("ask", asked).await?);
     }
     let last = last.context("at least one question")?;
@@ -109,13 +113,13 @@ async fn create_assistant(session: &Session) -> Step<(WorkspaceId, Conversation)
     Ok((assistant.name, (workspace, conversation)))
 }
 
-async fn upload(session: &Session, workspace: WorkspaceId, file: &Path) -> Step<()> {
+async fn upload(session: &Session, workspace: WorkspaceId, file: &Path) -> Step<DocumentId> {
     let bytes = fs::read(file).with_context(|| format!("read {}", file.display()))?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let document =
         scenario::upload_ready(session, workspace, &Upload { name: &name, title: None, bytes: &bytes }).await?;
     let pages = document.page_count.map_or_else(String::new, |n| format!(", {n} pages"));
-    Ok((format!("{} passages{pages}", document.chunk_count.unwrap_or_default()), ()))
+    Ok((format!("{} passages{pages}", document.chunk_count.unwrap_or_default()), document.id))
 }
 
 /// Asks and prints the answer as it streams.
@@ -146,6 +150,7 @@ async fn ask(
     workspace: WorkspaceId,
     conversation: &Conversation,
     question: &Question,
+    cited: Option<DocumentId>,
     quiet: bool,
 ) -> Step<ReceiptId> {
     let (message, citations) = stream(session, workspace, conversation, &question.text, quiet).await?;
@@ -154,11 +159,12 @@ async fn ask(
     for citation in &citations {
         ensure!(!citation.quote.is_empty() && !citation.document_title.is_empty(), "a citation is incomplete");
     }
-    if let Some(expected) = &question.expect {
-        let wanted = squeeze(expected);
-        let found =
-            squeeze(&message.text).contains(&wanted) || citations.iter().any(|c| squeeze(&c.quote).contains(&wanted));
-        ensure!(found, "neither the answer nor its quotes hold “{expected}”");
+    let of_file = |c: &&Citation| cited.is_none_or(|id| c.document_id == id);
+    ensure!(citations.iter().any(|c| of_file(&c)), "the answer does not cite {:?}", question.file);
+    if let Some(phrase) = &question.phrase {
+        let wanted = squeeze(phrase);
+        let quoted = citations.iter().filter(of_file).any(|c| squeeze(&c.quote).contains(&wanted));
+        ensure!(quoted || squeeze(&message.text).contains(&wanted), "neither the answer nor a quote holds “{phrase}”");
     }
     let receipt = message.receipt_id.context("the answer has a receipt")?;
     Ok((format!("{} citations", citations.len()), receipt))

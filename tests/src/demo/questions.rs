@@ -1,13 +1,11 @@
 //! What the demo asks: the shipped questions about the demo set, or one question for each file that was given.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 
-/// This machine's copy of a well-known long text.
-const GPL_3: &str = "/usr/share/common-licenses/GPL-3";
 /// Asked of files that nobody wrote questions for; no document answers it.
 const NOBODY_KNOWS: &str = "What did the lighthouse keeper of Tristan da Cunha have for breakfast on 4 May 1893?";
 
@@ -23,25 +21,27 @@ pub(super) struct Questions {
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) text: String,
+    /// The file that the answer must cite.
+    pub(super) file: Option<String>,
     /// Words that must stand in the answer or in one of its quotes.
-    pub(super) expect: Option<String>,
+    pub(super) phrase: Option<String>,
 }
 
 /// `deploy/demo/questions.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    documents: Vec<PathBuf>,
     question: Vec<Entry>,
 }
 
+/// One without a document has no answer.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     text: String,
     document: Option<String>,
-    expect: Option<String>,
-    #[serde(default)]
-    unanswerable: bool,
+    phrase: Option<String>,
 }
 
 impl Questions {
@@ -50,23 +50,18 @@ impl Questions {
         let folder = super::demo_set();
         let text = fs::read_to_string(folder.join("questions.toml")).context("the demo set's questions")?;
         let parsed: File = toml::from_str(&text).context("questions.toml")?;
-        let mut files: Vec<PathBuf> = fs::read_dir(&folder)?
-            .flatten()
-            .map(|entry| entry.path())
-            .filter(|p| p.extension().is_some_and(|e| e == "pdf" || e == "md" || e == "html"))
-            .collect();
-        files.sort();
+        // An absolute path stays what it is: this machine's copy of a licence, which not every machine has.
+        let files: Vec<PathBuf> = parsed.documents.iter().map(|d| folder.join(d)).filter(|p| p.exists()).collect();
+        let is_there = |name: &str| files.iter().any(|f| f.file_name().is_some_and(|n| n == name));
         let mut answerable = Vec::new();
         let mut unanswerable = None;
-        let with_gpl = Path::new(GPL_3).exists();
-        if with_gpl {
-            files.push(GPL_3.into());
-        }
         for entry in parsed.question {
-            if entry.unanswerable {
-                unanswerable = Some(entry.text);
-            } else if with_gpl || entry.document.as_deref() != Some("GPL-3") {
-                answerable.push(Question { text: entry.text, expect: entry.expect });
+            match entry.document {
+                None => unanswerable = Some(entry.text),
+                Some(file) if is_there(&file) => {
+                    answerable.push(Question { text: entry.text, file: Some(file), phrase: entry.phrase });
+                }
+                Some(_) => (),
             }
         }
         let unanswerable = unanswerable.context("one question without an answer")?;
@@ -79,7 +74,7 @@ impl Questions {
         for file in files {
             ensure!(file.is_file(), "{} is not a file", file.display());
             let name = file.file_stem().unwrap_or_default().to_string_lossy().replace(['-', '_', '.'], " ");
-            answerable.push(Question { text: format!("What does {name} say?"), expect: None });
+            answerable.push(Question { text: format!("What does {name} say?"), file: None, phrase: None });
         }
         Ok(Self { files: files.to_vec(), answerable, unanswerable: NOBODY_KNOWS.to_owned() })
     }
