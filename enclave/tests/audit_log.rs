@@ -1,5 +1,7 @@
 //! The audit log: leaves, heads, proofs, persons.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
+
 mod opened;
 
 use cloister_attestation::note::{Checkpoint, Vkey};

@@ -4,6 +4,8 @@
 //! means: an acknowledged record, blob or leaf is missing or different; a batch is there in part; a log does not verify
 //! or lost a leaf; the store does not open.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
+
 mod opened;
 
 use std::collections::BTreeMap;

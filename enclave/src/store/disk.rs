@@ -7,12 +7,17 @@
 use std::fs::{self, File};
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::error::Error;
 
 /// Memory for sled's page cache; what it really uses is several times this.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How long a lock on the database is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// An open database.
 #[derive(Debug)]
@@ -29,7 +34,7 @@ impl Disk {
         let io = |source| Error::Io { doing, source };
         let path = dir.join("records");
         create_private(dir).and_then(|()| create_private(&path)).map_err(io)?;
-        let database = open_sled(path.clone())?;
+        let database = open_sled(&path)?;
         let file = File::open(path.join("db")).map_err(io)?;
         let disk = Self { database, file };
         disk.sync(doing)?;
@@ -52,11 +57,22 @@ fn create_private(dir: &Path) -> io::Result<()> {
 }
 
 /// sled checks the pages it recovers with a CRC and panics on some that pass it; a damaged disk is an error here.
-fn open_sled(path: PathBuf) -> Result<sled::Db, Error> {
-    let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-    let opened = std::panic::catch_unwind(AssertUnwindSafe(|| config.open()));
-    match opened {
-        Ok(opened) => opened.map_err(|error| Error::database("opening the database", error)),
-        Err(_) => Err(Error::Integrity { what: "the database file" }),
+///
+/// It also lets go of its lock on the file some time after it was closed, on threads of its own, so a lock that is held
+/// is waited for a little.
+fn open_sled(path: &Path) -> Result<sled::Db, Error> {
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
+        let opened = std::panic::catch_unwind(AssertUnwindSafe(|| config.open()));
+        let Ok(opened) = opened else { return Err(Error::Integrity { what: "the database file" }) };
+        match opened {
+            Err(error) if is_locked(&error) && Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+            opened => return opened.map_err(|error| Error::database("opening the database", error)),
+        }
     }
+}
+
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().starts_with("could not acquire lock"))
 }

@@ -26,8 +26,10 @@ pub(crate) const QUEUE: usize = 1024;
 /// Batches in one group.
 const GROUP: usize = 256;
 
+type Reply = oneshot::Sender<Result<Committed, Error>>;
+
 pub(crate) enum Request {
-    Commit { ops: Vec<Op>, reply: oneshot::Sender<Result<Committed, Error>> },
+    Commit { ops: Vec<Op>, reply: Reply },
     Close { reply: oneshot::Sender<()> },
 }
 
@@ -115,7 +117,7 @@ impl Lane {
         }
     }
 
-    fn commit(&mut self, group: Vec<(Vec<Op>, oneshot::Sender<Result<Committed, Error>>)>) {
+    fn commit(&mut self, group: Vec<(Vec<Op>, Reply)>) {
         let mut stage = Stage::default();
         let mut done = Vec::with_capacity(group.len());
         for (ops, reply) in group {

@@ -6,7 +6,7 @@
 //!
 //! The store refuses to go on after the first fault of the disk: see [`Store::fault`].
 //!
-//! Format and keys are those of protocols, section 9: [`xaes`], [`record`](self) and the hierarchy of keys. What this
+//! Format and keys are those of protocols, section 9; the cipher is [`xaes`]. What this
 //! issue does not do yet: detecting that the whole disk was put back to an older state.
 
 mod batch;
@@ -17,12 +17,12 @@ mod error;
 mod hierarchy;
 mod lane;
 mod record;
+mod shared;
 mod tenant;
 mod tenants;
 mod versions;
 pub mod xaes;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
@@ -41,12 +41,13 @@ pub(crate) use collection::Address;
 pub(crate) use hierarchy::{Tenant, derive};
 pub(crate) use lane::Stage;
 pub(crate) use record::Draft;
+pub(crate) use shared::Shared;
 
 use crate::access::TenantScope;
 use crate::audit;
 use crate::clock::Clock;
 use crate::keys::RootKey;
-use crate::keys::secret::{Secret, random};
+use crate::keys::secret::random;
 use disk::Disk;
 use hierarchy::RootKeys;
 use lane::{Lane, Request};
@@ -72,52 +73,6 @@ struct StateRecord {
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-}
-
-/// What readers and the lane share.
-pub(crate) struct Shared {
-    pub(crate) disk: Disk,
-    pub(crate) roots: RootKeys,
-    pub(crate) versions: RwLock<Versions>,
-    tenants: RwLock<Tenants>,
-    pub(crate) heads: RwLock<BTreeMap<String, audit::Head>>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) settings: audit::Settings,
-    pub(crate) boot: audit::Boot,
-    epoch: std::sync::atomic::AtomicU64,
-    fault: watch::Sender<Option<Arc<str>>>,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    fn has_stopped(&self) -> bool {
-        self.fault.borrow().is_some()
-    }
-
-    /// Stops the store for good.
-    fn stop(&self, error: &Error) {
-        let mut cause = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(inner) = source {
-            cause = format!("{cause}: {inner}");
-            source = inner.source();
-        }
-        tracing::error!(cause, "the store has stopped");
-        self.fault.send_if_modified(|fault| {
-            let first = fault.is_none();
-            fault.get_or_insert_with(|| cause.into());
-            first
-        });
-    }
-
-    pub(crate) fn set_epoch(&self, epoch: u64) {
-        self.epoch.store(epoch, std::sync::atomic::Ordering::Release);
-    }
 }
 
 #[derive(Debug)]
@@ -176,7 +131,7 @@ impl Store {
             Some(None) => return Err(Error::Integrity { what: "the system's key" }),
             // There are records, but no key under the name that this root key gives it.
             None if !versions.is_empty() => return Err(Error::WrongRootKey),
-            None => new_tenant(TenantScope::system().tenant()),
+            None => tenants::new(TenantScope::system().tenant()),
         };
         tenants.insert(system_name, Some(Arc::clone(&system)));
         let newest = versions.values().max().copied();
@@ -283,35 +238,6 @@ impl Store {
             let _ = answer.blocking_recv();
         }
     }
-}
-
-impl Shared {
-    /// The tenant with this id, new if it has no key yet; `None` if its key is damaged.
-    fn tenant(&self, id: String) -> Option<Arc<Tenant>> {
-        let name = self.roots.tenant_name(&id);
-        let tenants = self.tenants.read().ok()?;
-        if let Some(tenant) = tenants.get(&name).cloned() {
-            return tenant;
-        }
-        drop(tenants);
-        let mut tenants = self.tenants.write().ok()?;
-        tenants.entry(name).or_insert_with(|| Some(new_tenant(id))).clone()
-    }
-
-    /// The heads of all logs.
-    pub(crate) fn all_heads(&self) -> Vec<audit::Head> {
-        self.heads.read().map(|heads| heads.values().cloned().collect()).unwrap_or_default()
-    }
-
-    /// Every tenant whose key is sound.
-    pub(crate) fn all_tenants(&self) -> Vec<Arc<Tenant>> {
-        let tenants = self.tenants.read();
-        tenants.map(|tenants| tenants.values().flatten().cloned().collect()).unwrap_or_default()
-    }
-}
-
-fn new_tenant(id: String) -> Arc<Tenant> {
-    Arc::new(Tenant::new(id, 1, Secret::random(), false))
 }
 
 /// Reads the version of every record and the key of every tenant.

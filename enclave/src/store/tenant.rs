@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::Inner;
 use super::batch::{Batch, Target, Version};
 use super::blob;
-use super::collection::{Address, Collection, Meta, Name};
+use super::collection::{Address, Collection, Meta};
 use super::error::Error;
 use super::hierarchy::Tenant;
 use super::record::{self, Opened};
@@ -201,51 +201,4 @@ impl TenantStore {
 
 fn decode<T: DeserializeOwned>(meta: Meta, opened: &Opened) -> Result<T, Error> {
     serde_json::from_slice(opened.body()).map_err(|_| Error::Decode { collection: meta.name })
-}
-
-impl super::Shared {
-    /// Finds the name of a record.
-    pub(crate) fn target(&self, tenant: &Arc<Tenant>, meta: Meta, address: Address<'_>) -> Result<Target, Error> {
-        let (name, key) = meta.address(tenant.tree(&self.roots, meta), address)?;
-        Ok(Target { tenant: Arc::clone(tenant), meta, name, key })
-    }
-
-    /// Reads and opens a record, if there is one.
-    pub(crate) fn read(&self, target: &Target) -> Result<Option<Opened>, Error> {
-        let broken = || Error::Integrity { what: target.meta.name };
-        let name: &Name = &target.name;
-        let (expected, stored) = {
-            // Under the lock the disk and the map tell of the same commit.
-            let versions = self.versions.read().map_err(|_| Error::Stopped)?;
-            let stored = self.disk.database.get(name.as_bytes());
-            (versions.get(&name.tail()).copied(), stored.map_err(|error| Error::database("reading a record", error))?)
-        };
-        match (expected, stored) {
-            (None, None) => Ok(None),
-            (Some(expected), Some(stored)) => {
-                let keys = target.tenant.tree(&self.roots, target.meta);
-                let opened = record::open(&target.tenant, &keys.cipher, target.meta, name.as_bytes(), &stored)?;
-                let same = opened.version == expected && opened.key() == target.key;
-                same.then_some(Some(opened)).ok_or_else(broken)
-            }
-            (Some(_), None) | (None, Some(_)) => Err(broken()),
-        }
-    }
-
-    /// What a scan found, if it is current; otherwise what is there now.
-    fn current(&self, meta: Meta, name: &[u8], found: sled::IVec) -> Result<Option<sled::IVec>, Error> {
-        let broken = || Error::Integrity { what: meta.name };
-        let tail = super::collection::tail(name).ok_or_else(broken)?;
-        let versions = self.versions.read().map_err(|_| Error::Stopped)?;
-        let expected = versions.get(&tail).copied();
-        if expected.is_some() && expected == record::claimed_version(&found) {
-            return Ok(Some(found));
-        }
-        let now = self.disk.database.get(name).map_err(|error| Error::database("reading a record", error))?;
-        match (expected, now) {
-            (None, None) => Ok(None),
-            (Some(expected), Some(now)) if record::claimed_version(&now) == Some(expected) => Ok(Some(now)),
-            _ => Err(broken()),
-        }
-    }
 }

@@ -39,3 +39,8 @@ pub(crate) fn unwrap(roots: &RootKeys, name: &[u8], stored: &[u8]) -> Option<Ten
     let id = String::from_utf8(id.to_vec()).ok()?;
     Some(Tenant::new(id, u32::from_be_bytes(*generation), Secret::new(*key), true))
 }
+
+/// A tenant that has no key on the disk yet; its first write takes it there.
+pub(crate) fn new(id: String) -> Arc<Tenant> {
+    Arc::new(Tenant::new(id, 1, Secret::random(), false))
+}

@@ -1,5 +1,6 @@
 //! A store in a temporary directory, opened as the product opens it.
 
+#![allow(clippy::allow_attributes, reason = "whether it is expected differs by test binary")]
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
 use std::path::Path;
@@ -43,7 +44,15 @@ pub(crate) fn tenant(store: &Store, number: u128) -> TenantStore {
     store.scope(&scope(number))
 }
 
-/// The database under a store, as whoever owns the disk sees it. The store must be closed.
+/// The database under a store, as whoever owns the disk sees it. The store must be closed; sled lets go of its lock
+/// some time after that.
 pub(crate) fn disk(dir: &Path) -> sled::Db {
-    sled::Config::new().path(dir.join("records")).flush_every_ms(None).open().expect("the database opens")
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        match sled::Config::new().path(dir.join("records")).flush_every_ms(None).open() {
+            Ok(database) => return database,
+            Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
+        }
+        std::thread::yield_now();
+    }
 }

@@ -1,0 +1,136 @@
+//! What readers and the commit lane share: the database, the keys, and what is known of it in memory.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use tokio::sync::watch;
+
+use super::batch::Target;
+use super::collection::{self, Address, Meta, Name};
+use super::disk::Disk;
+use super::error::Error;
+use super::hierarchy::{RootKeys, Tenant};
+use super::record::{self, Opened};
+use super::tenants::{self, Tenants};
+use super::versions::Versions;
+use crate::audit;
+use crate::clock::Clock;
+
+/// What readers and the lane share.
+pub(crate) struct Shared {
+    pub(crate) disk: Disk,
+    pub(crate) roots: RootKeys,
+    pub(crate) versions: RwLock<Versions>,
+    pub(super) tenants: RwLock<Tenants>,
+    pub(crate) heads: RwLock<BTreeMap<String, audit::Head>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: audit::Settings,
+    pub(crate) boot: audit::Boot,
+    pub(super) epoch: AtomicU64,
+    pub(super) fault: watch::Sender<Option<Arc<str>>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(super) fn has_stopped(&self) -> bool {
+        self.fault.borrow().is_some()
+    }
+
+    /// Stops the store for good.
+    pub(super) fn stop(&self, error: &Error) {
+        let mut cause = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(inner) = source {
+            cause = format!("{cause}: {inner}");
+            source = inner.source();
+        }
+        tracing::error!(cause, "the store has stopped");
+        self.fault.send_if_modified(|fault| {
+            let first = fault.is_none();
+            fault.get_or_insert_with(|| cause.into());
+            first
+        });
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: u64) {
+        self.epoch.store(epoch, Ordering::Release);
+    }
+}
+
+impl Shared {
+    /// The tenant with this id, new if it has no key yet; `None` if its key is damaged.
+    pub(super) fn tenant(&self, id: String) -> Option<Arc<Tenant>> {
+        let name = self.roots.tenant_name(&id);
+        let tenants = self.tenants.read().ok()?;
+        if let Some(tenant) = tenants.get(&name).cloned() {
+            return tenant;
+        }
+        drop(tenants);
+        let mut tenants = self.tenants.write().ok()?;
+        tenants.entry(name).or_insert_with(|| Some(tenants::new(id))).clone()
+    }
+
+    /// The heads of all logs.
+    pub(crate) fn all_heads(&self) -> Vec<audit::Head> {
+        self.heads.read().map(|heads| heads.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Every tenant whose key is sound.
+    pub(crate) fn all_tenants(&self) -> Vec<Arc<Tenant>> {
+        let tenants = self.tenants.read();
+        tenants.map(|tenants| tenants.values().flatten().cloned().collect()).unwrap_or_default()
+    }
+}
+
+impl Shared {
+    /// Finds the name of a record.
+    pub(crate) fn target(&self, tenant: &Arc<Tenant>, meta: Meta, address: Address<'_>) -> Result<Target, Error> {
+        let (name, key) = meta.address(tenant.tree(&self.roots, meta), address)?;
+        Ok(Target { tenant: Arc::clone(tenant), meta, name, key })
+    }
+
+    /// Reads and opens a record, if there is one.
+    pub(crate) fn read(&self, target: &Target) -> Result<Option<Opened>, Error> {
+        let broken = || Error::Integrity { what: target.meta.name };
+        let name: &Name = &target.name;
+        let (expected, stored) = {
+            // Under the lock the disk and the map tell of the same commit.
+            let versions = self.versions.read().map_err(|_| Error::Stopped)?;
+            let stored = self.disk.database.get(name.as_bytes());
+            (versions.get(&name.tail()).copied(), stored.map_err(|error| Error::database("reading a record", error))?)
+        };
+        match (expected, stored) {
+            (None, None) => Ok(None),
+            (Some(expected), Some(stored)) => {
+                let keys = target.tenant.tree(&self.roots, target.meta);
+                let opened = record::open(&target.tenant, &keys.cipher, target.meta, name.as_bytes(), &stored)?;
+                let same = opened.version == expected && opened.key() == target.key;
+                same.then_some(Some(opened)).ok_or_else(broken)
+            }
+            (Some(_), None) | (None, Some(_)) => Err(broken()),
+        }
+    }
+
+    /// What a scan found, if it is current; otherwise what is there now.
+    pub(super) fn current(&self, meta: Meta, name: &[u8], found: sled::IVec) -> Result<Option<sled::IVec>, Error> {
+        let broken = || Error::Integrity { what: meta.name };
+        let tail = collection::tail(name).ok_or_else(broken)?;
+        let versions = self.versions.read().map_err(|_| Error::Stopped)?;
+        let expected = versions.get(&tail).copied();
+        if expected.is_some() && expected == record::claimed_version(&found) {
+            return Ok(Some(found));
+        }
+        let now = self.disk.database.get(name).map_err(|error| Error::database("reading a record", error))?;
+        match (expected, now) {
+            (None, None) => Ok(None),
+            (Some(expected), Some(now)) if record::claimed_version(&now) == Some(expected) => Ok(Some(now)),
+            _ => Err(broken()),
+        }
+    }
+}
