@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use bytes::Bytes;
+use cloister_attestation::encoding::Hex;
 use cloister_attestation::statement::Statement;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -77,12 +78,19 @@ pub struct App {
 }
 
 impl App {
-    /// The attestation document for `nonce`, as JSON. Blocks for as long as the TEE takes.
+    /// The attestation document for `nonce`, as JSON, bound to `channel` if there is one. Blocks for as long as the TEE
+    /// takes.
     ///
     /// # Errors
     /// As [`Attestation::document`].
-    pub fn attestation_document(&self, nonce: Option<[u8; 32]>, now_ms: u64) -> Result<Bytes, attest::Error> {
-        self.attestation.document(nonce, self.statement(), now_ms)
+    pub fn attestation_document(
+        &self,
+        nonce: Option<[u8; 32]>,
+        channel: Option<[u8; 32]>,
+        now_ms: u64,
+    ) -> Result<Bytes, attest::Error> {
+        let statement = Statement { channel: channel.map(Hex), ..self.statement() };
+        self.attestation.document(nonce, statement, now_ms)
     }
 
     /// How far the process is.

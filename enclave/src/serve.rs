@@ -5,6 +5,7 @@
 
 mod activity;
 mod connection;
+mod exporter;
 pub mod kx;
 pub mod proxy;
 pub mod tls;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Limits, Listen, ProxyHeader};
 use connection::Shared;
+pub use exporter::Exporter;
 
 /// Where a request came from, as far as anyone can say: an extension of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

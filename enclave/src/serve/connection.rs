@@ -21,6 +21,7 @@ use tower::ServiceExt;
 
 use super::Peer;
 use super::activity::{Activity, Verdict};
+use super::exporter::SharedStream;
 use super::proxy;
 use crate::config::{Limits, ProxyHeader};
 
@@ -70,11 +71,15 @@ async fn shake_hands(
 /// The protocol is the one that the TLS handshake settled; there is no guessing from the first bytes.
 async fn speak_http(shared: &Shared, stream: TlsStream<TcpStream>, peer: Peer) {
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (stream, exporter) = SharedStream::new(stream);
     let activity = Activity::new();
     let service = {
         let activity = Arc::clone(&activity);
         service_fn(move |request: hyper::Request<Incoming>| {
-            answer(shared.router.clone(), request.map(Body::new), peer, Arc::clone(&activity))
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(exporter.clone());
+            answer(shared.router.clone(), request, Arc::clone(&activity))
         })
     };
     let (io, limits) = (TokioIo::new(stream), &shared.limits);
@@ -131,14 +136,8 @@ async fn supervise<C: Future>(shared: &Shared, activity: &Activity, connection: 
     }
 }
 
-async fn answer(
-    router: Router,
-    mut request: Request,
-    peer: Peer,
-    activity: Arc<Activity>,
-) -> Result<Response, Infallible> {
+async fn answer(router: Router, request: Request, activity: Arc<Activity>) -> Result<Response, Infallible> {
     let exchange = activity.begin();
-    request.extensions_mut().insert(peer);
     let response = router.oneshot(request).await?;
     Ok(response.map(|body| exchange.watch(body)))
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod tiny_embedder;
+pub(crate) mod tls_client;
 
 use std::sync::Arc;
 
