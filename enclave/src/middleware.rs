@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -58,6 +58,8 @@ pub(crate) fn private(state: &AppState, class: Class, shape: Shape, router: Rout
     let signatures = SignatureLayer { identity: Arc::clone(&state.identity), body_bytes: wire_bytes };
     router
         .layer(from_fn_with_state(shape, render_problems))
+        // axum's own limit of 2 MB gives way to the route's.
+        .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(ehbp, open_and_seal))
         .layer(from_fn_with_state(signatures, signature::layer::check))
         .layer(from_fn_with_state(deadline, limit_time))

@@ -1,6 +1,7 @@
 //! What the tests of the service shell share: a real application in a folder of its own, and clients for it.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
 
 pub(crate) mod tiny_embedder;
 pub(crate) mod tls_client;
