@@ -6,6 +6,14 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, filter, fmt, registry};
 
+/// A panic says where it happened and not with what: its message may hold content.
+pub(super) fn silence_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let (file, line) = panic.location().map_or(("unknown", 0), |at| (at.file(), at.line()));
+        tracing::error!(file, line, "a bug: a thread panicked");
+    }));
+}
+
 /// Starts the log. Only our own crates write: what libraries have to say may hold a peer's bytes.
 pub(super) fn start(log: Log) {
     let ours = filter::filter_fn(|meta| meta.target().starts_with("cloister_"));

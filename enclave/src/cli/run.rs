@@ -7,6 +7,7 @@ use cloister_enclave::clock::SystemClock;
 use cloister_enclave::config::Config;
 use cloister_enclave::router::router;
 use cloister_enclave::serve::{Drained, Server};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,8 @@ use super::{Exit, chain, complain, complain_chain, logging};
 
 pub(super) fn run(config: Config) -> Exit {
     logging::start(config.log);
+    logging::silence_panics();
+    keep_memory_to_ourselves();
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
         complain(&"the async runtime does not start");
         return Exit::NotStarted;
@@ -22,6 +25,17 @@ pub(super) fn run(config: Config) -> Exit {
     // Threads that still compute an answer nobody waits for end with the process.
     runtime.shutdown_background();
     exit
+}
+
+/// No core dumps and no debuggers of the same user: memory holds keys and plaintext. On a real TEE the guest's kernel is
+/// measured; this guards against the guest's other processes.
+fn keep_memory_to_ourselves() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let limited = setrlimit(Resource::Core, none);
+    let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    if limited.is_err() || hidden.is_err() {
+        tracing::warn!("core dumps could not be switched off");
+    }
 }
 
 async fn live(config: Config) -> Exit {
