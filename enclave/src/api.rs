@@ -3,6 +3,7 @@
 pub mod assistants;
 pub mod attestation;
 pub mod auth;
+pub mod documents;
 pub mod enrolments;
 pub mod health;
 pub mod id;

@@ -23,6 +23,7 @@ use crate::access::Access;
 use crate::attest::{self, Attestation};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::documents::Documents;
 use crate::ehbp::layer::Ehbp;
 use crate::identity::Identity;
 use crate::keys::Keyset;
@@ -62,6 +63,8 @@ pub struct App {
     pub identity: Arc<Identity>,
     /// What they may do.
     pub access: Arc<Access>,
+    /// Uploads and what becomes of them.
+    pub documents: Documents,
     /// Keys and replay memory of the body encryption.
     pub ehbp: Arc<Ehbp>,
     /// The TLS server configuration.
@@ -145,6 +148,12 @@ impl FromRef<AppState> for Arc<Identity> {
 impl FromRef<AppState> for Arc<Access> {
     fn from_ref(state: &AppState) -> Self {
         Self::clone(&state.access)
+    }
+}
+
+impl FromRef<AppState> for Documents {
+    fn from_ref(state: &AppState) -> Self {
+        state.documents.clone()
     }
 }
 

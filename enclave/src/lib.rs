@@ -19,6 +19,7 @@ pub mod attest;
 pub mod audit;
 pub mod clock;
 pub mod config;
+pub mod documents;
 pub mod egress;
 pub mod ehbp;
 pub mod identity;

@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use crate::api::{assistants, attestation, auth, enrolments, health, keys, me, workspaces};
+use crate::api::{assistants, attestation, auth, documents, enrolments, health, keys, me, workspaces};
 
 /// Everything that the service answers.
 #[derive(Debug, OpenApi)]
@@ -23,6 +23,11 @@ use crate::api::{assistants, attestation, auth, enrolments, health, keys, me, wo
         auth::logout,
         auth::register_finish,
         auth::register_start,
+        documents::delete,
+        documents::get,
+        documents::list,
+        documents::upload,
+        documents::upload_book,
         enrolments::create,
         health::alive,
         health::ready,

@@ -6,7 +6,7 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 
-use crate::api::{assistants, attestation, auth, enrolments, health, keys, me, workspaces};
+use crate::api::{assistants, attestation, auth, documents, enrolments, health, keys, me, workspaces};
 use crate::app::AppState;
 use crate::middleware::{self, Class};
 use crate::problem::{Problem, Shape};
@@ -46,6 +46,9 @@ fn native() -> Router<AppState> {
         .route("/api/v1/workspaces/{ws}/assistants", post(assistants::create))
         .route("/api/v1/workspaces/{ws}/assistants/list", post(assistants::list))
         .route("/api/v1/workspaces/{ws}/assistants/{id}/get", post(assistants::get))
+        .route("/api/v1/workspaces/{ws}/documents/list", post(documents::list))
+        .route("/api/v1/workspaces/{ws}/documents/{id}/get", post(documents::get))
+        .route("/api/v1/workspaces/{ws}/documents/{id}/delete", post(documents::delete))
         .route("/api/v1/{*unknown}", any(not_found))
 }
 
@@ -68,6 +71,8 @@ fn people() -> Router<AppState> {
 /// Routes that take a document.
 fn uploads() -> Router<AppState> {
     Router::new()
+        .route("/api/v1/workspaces/{ws}/documents", post(documents::upload))
+        .route("/api/user/books/upload", post(documents::upload_book))
 }
 
 /// The surface for OpenAI clients.

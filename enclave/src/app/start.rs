@@ -13,6 +13,7 @@ use super::{App, LoadedModels, ModelError, Phase, link};
 use crate::attest::{self, Attestation, DevelopmentAttester};
 use crate::clock::Clock;
 use crate::config::{Config, RootKeySlot, Tee};
+use crate::documents::{self, Documents};
 use crate::ehbp::layer::Ehbp;
 use crate::ehbp::{InvalidKey, KeyRing, PrivateKey, ReplayCache};
 use crate::identity::{self, Identity, opaque};
@@ -25,6 +26,9 @@ use crate::{access, audit};
 
 /// Encapsulated keys that are remembered, at about 100 bytes each.
 const REPLAYS: usize = 100_000;
+
+/// Documents that are read and embedded at the same time; questions come in between.
+const DOCUMENT_WORKERS: usize = 2;
 
 /// Why the process cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +69,9 @@ pub enum StartError {
     /// The first owner's enrolment link cannot be written.
     #[error("the enrolment link cannot be written")]
     Link(#[source] std::io::Error),
+    /// The queue of documents cannot be read.
+    #[error("unfinished documents cannot be taken up")]
+    Documents(#[source] documents::Error),
     /// A thread of the start ended early.
     #[error("a part of the start was interrupted")]
     Interrupted,
@@ -157,13 +164,25 @@ impl App {
         let identity = Arc::new(identity);
         let engine = Engine::shipped().map_err(StartError::Policies)?;
         let access = Arc::new(access::Access::new(engine, identity.tenancy().clone()));
+        let (tracker, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let documents = Documents::new(documents::Parts {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            reader: documents::Reader::new(config.docworker.clone(), documents::ReaderLimits::default()),
+            model: documents::Model::of(Arc::clone(&models.embedder)),
+            notify: Arc::new(|_, _, _, _| Box::pin(async {})),
+            workers: DOCUMENT_WORKERS,
+            file_bytes: config.limits.upload_bytes,
+            tracker: tracker.clone(),
+            stopping: stopping.clone(),
+        });
         let app = Self {
             requests: Arc::new(Semaphore::new(config.limits.concurrent_requests)),
             limiter: Limiter::new(&config.limits),
             ehbp: Arc::new(Ehbp { keys: KeyRing::new(hpke, None), replays: ReplayCache::new(REPLAYS) }),
             attestation: Attestation::new(Box::new(DevelopmentAttester::new())),
-            tracker: TaskTracker::new(),
-            stopping: CancellationToken::new(),
+            tracker,
+            stopping,
             phase: watch::Sender::new(Phase::Starting),
             config,
             clock,
@@ -172,6 +191,7 @@ impl App {
             models,
             identity,
             access,
+            documents,
             page,
             tls,
             statement,
@@ -179,6 +199,7 @@ impl App {
         app.attestation.self_attest(app.statement(), app.clock.now_ms())?;
         link::offer(&app).await?;
         app.tracker.spawn(Arc::clone(&app.identity).sweep_until(app.stopping.child_token()));
+        app.documents.resume().map_err(StartError::Documents)?;
         Ok(app)
     }
 }

@@ -4,7 +4,7 @@ use super::Problem;
 use crate::identity::guesses::TooMany;
 use crate::identity::signature::Refused;
 use crate::identity::{self, opaque};
-use crate::{access, attest, ehbp, limiter, store, tenancy};
+use crate::{access, attest, documents, ehbp, limiter, store, tenancy};
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
@@ -66,6 +66,22 @@ impl From<identity::Error> for Problem {
             identity::Error::Signature(refused) => refused.into(),
             identity::Error::Tenancy(error) => error.into(),
             identity::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<documents::Error> for Problem {
+    fn from(error: documents::Error) -> Self {
+        match error {
+            documents::Error::TooLarge { limit_bytes } => Self::TooLarge { limit_bytes },
+            documents::Error::NoBytes => Self::invalid("file"),
+            documents::Error::UnsupportedFormat => Self::invalid("file: not a PDF, Markdown, HTML or text document"),
+            documents::Error::Text { field } => Self::invalid(field),
+            documents::Error::NotFound => Self::NotFound,
+            documents::Error::Busy => Self::TooManyRequests { retry_after_s: 30 },
+            documents::Error::Contended => Self::Conflict { detail: "the same file is being changed at the same time" },
+            documents::Error::Unavailable => Self::Unavailable { retry_after_s: 5 },
+            documents::Error::Store(error) => error.into(),
         }
     }
 }
