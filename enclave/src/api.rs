@@ -2,7 +2,9 @@
 
 pub mod assistants;
 pub mod attestation;
+pub mod audit;
 pub mod auth;
+pub mod conversations;
 pub mod documents;
 pub mod enrolments;
 pub mod health;
@@ -10,5 +12,7 @@ pub mod id;
 pub mod json;
 pub mod keys;
 pub mod me;
+pub mod memory;
+pub mod openai;
 pub mod sse;
 pub mod workspaces;

@@ -1,5 +1,6 @@
 //! Everything the process owns, built once in start order and shared by every request.
 
+mod answering;
 mod link;
 mod models;
 mod start;
@@ -16,10 +17,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use answering::Answering;
 pub use models::{LoadedModels, ModelError};
 pub use start::{StartError, new_owner_link, unseal};
 
 use crate::access::Access;
+use crate::answers::Answers;
 use crate::attest::{self, Attestation};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -28,6 +31,7 @@ use crate::ehbp::layer::Ehbp;
 use crate::identity::Identity;
 use crate::keys::Keyset;
 use crate::limiter::Limiter;
+use crate::memory::Memory;
 use crate::page::Page;
 use crate::store::Store;
 
@@ -65,6 +69,8 @@ pub struct App {
     pub access: Arc<Access>,
     /// Uploads and what becomes of them.
     pub documents: Documents,
+    /// What finds, answers and remembers.
+    pub answering: Answering,
     /// Keys and replay memory of the body encryption.
     pub ehbp: Arc<Ehbp>,
     /// The TLS server configuration.
@@ -142,6 +148,18 @@ impl Deref for AppState {
 impl FromRef<AppState> for Arc<Identity> {
     fn from_ref(state: &AppState) -> Self {
         Self::clone(&state.identity)
+    }
+}
+
+impl FromRef<AppState> for Arc<Answers> {
+    fn from_ref(state: &AppState) -> Self {
+        Self::clone(&state.answering.answers)
+    }
+}
+
+impl FromRef<AppState> for Arc<Memory> {
+    fn from_ref(state: &AppState) -> Self {
+        Self::clone(&state.answering.memory)
     }
 }
 

@@ -13,6 +13,7 @@
 //! ```
 
 pub mod access;
+pub mod answers;
 pub mod api;
 pub mod app;
 pub mod attest;
@@ -25,6 +26,7 @@ pub mod ehbp;
 pub mod identity;
 pub mod keys;
 pub mod limiter;
+pub mod memory;
 pub mod middleware;
 pub mod openapi;
 pub mod page;

@@ -2,7 +2,10 @@
 
 use utoipa::OpenApi;
 
-use crate::api::{assistants, attestation, auth, documents, enrolments, health, keys, me, workspaces};
+use crate::api::{
+    assistants, attestation, audit, auth, conversations, documents, enrolments, health, keys, me, memory, openai,
+    workspaces,
+};
 
 /// Everything that the service answers.
 #[derive(Debug, OpenApi)]
@@ -17,12 +20,19 @@ use crate::api::{assistants, attestation, auth, documents, enrolments, health, k
         assistants::list,
         attestation::document,
         attestation::hpke_keys,
+        audit::checkpoint,
+        audit::export,
         auth::login_finish,
         auth::login_params,
         auth::login_start,
         auth::logout,
         auth::register_finish,
         auth::register_start,
+        conversations::ask,
+        conversations::create,
+        conversations::get,
+        conversations::list,
+        conversations::receipt,
         documents::delete,
         documents::get,
         documents::list,
@@ -35,6 +45,12 @@ use crate::api::{assistants, attestation, auth, documents, enrolments, health, k
         keys::list,
         keys::revoke,
         me::me,
+        memory::remember,
+        memory::search,
+        openai::chat::complete,
+        openai::embeddings::embed,
+        openai::models::list,
+        openai::models::retrieve,
         workspaces::create,
         workspaces::list,
     )

@@ -6,7 +6,10 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 
-use crate::api::{assistants, attestation, auth, documents, enrolments, health, keys, me, workspaces};
+use crate::api::openai::{chat, embeddings, models};
+use crate::api::{
+    assistants, attestation, audit, auth, conversations, documents, enrolments, health, keys, me, memory, workspaces,
+};
 use crate::app::AppState;
 use crate::middleware::{self, Class};
 use crate::problem::{Problem, Shape};
@@ -49,7 +52,22 @@ fn native() -> Router<AppState> {
         .route("/api/v1/workspaces/{ws}/documents/list", post(documents::list))
         .route("/api/v1/workspaces/{ws}/documents/{id}/get", post(documents::get))
         .route("/api/v1/workspaces/{ws}/documents/{id}/delete", post(documents::delete))
+        .merge(conversations())
+        .route("/api/v1/memory", post(memory::remember))
+        .route("/api/v1/memory/search", post(memory::search))
+        .route("/api/v1/audit/export", post(audit::export))
+        .route("/api/v1/audit/checkpoint", post(audit::checkpoint))
         .route("/api/v1/{*unknown}", any(not_found))
+}
+
+/// Conversations, answers and their receipts.
+fn conversations() -> Router<AppState> {
+    Router::new()
+        .route("/api/v1/workspaces/{ws}/conversations", post(conversations::create))
+        .route("/api/v1/workspaces/{ws}/conversations/list", post(conversations::list))
+        .route("/api/v1/workspaces/{ws}/conversations/{id}/get", post(conversations::get))
+        .route("/api/v1/workspaces/{ws}/conversations/{id}/messages", post(conversations::ask))
+        .route("/api/v1/receipts/{id}", post(conversations::receipt))
 }
 
 /// Registration, login, the caller's own account and credentials.
@@ -77,12 +95,18 @@ fn uploads() -> Router<AppState> {
 
 /// The surface for OpenAI clients.
 fn openai() -> Router<AppState> {
-    Router::new().route("/v1/{*unknown}", any(not_found))
+    Router::new()
+        .route("/v1/chat/completions", post(chat::complete))
+        .route("/v1/embeddings", post(embeddings::embed))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{model}", get(models::retrieve))
+        .route("/v1/{*unknown}", any(not_found))
 }
 
 /// Older paths, as thin aliases of the native API.
 fn aliases() -> Router<AppState> {
     Router::new()
+        .route("/memory", post(memory::remember))
         .route("/dashboard/login/start", post(auth::login_start))
         .route("/dashboard/login/finish", post(auth::dashboard_login_finish))
         .route("/dashboard/logout", post(auth::logout))

@@ -18,6 +18,8 @@ pub const ANSWER: Prompt = Prompt { text: include_str!("../prompts/answer.txt") 
 pub const QUESTION: Prompt = Prompt { text: include_str!("../prompts/question.txt") };
 /// What is said when the documents do not answer a question.
 pub const REFUSAL: Prompt = Prompt { text: include_str!("../prompts/refusal.txt") };
+/// What is said below a generated answer that names no passage and whose words are those of none.
+pub const UNSUPPORTED: Prompt = Prompt { text: include_str!("../prompts/unsupported.txt") };
 /// What is said above quotations when no generative model is configured.
 pub const QUOTATION: Prompt = Prompt { text: include_str!("../prompts/quotation.txt") };
 

@@ -30,6 +30,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("prompts/question.txt", prompts::QUESTION.text),
     ("prompts/quotation.txt", prompts::QUOTATION.text),
     ("prompts/refusal.txt", prompts::REFUSAL.text),
+    ("prompts/unsupported.txt", prompts::UNSUPPORTED.text),
 ];
 
 /// SHA-256 over all of [`FILES`] in order: for each, the length of the path (u64 big-endian), the path, the length of

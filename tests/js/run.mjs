@@ -1,6 +1,6 @@
 // Runs the unmodified npm clients and the page in Chromium against a running enclave.
 //
-//   node tests/js/run.mjs --url https://localhost:8443 --enrolment-code CODE [--only interop|browser]
+//   node tests/js/run.mjs --url https://localhost:8443 --enrolment-code CODE [--only interop|browser] [--test NAME]
 //                         [--chromium /usr/bin/chromium] [--screenshots target/screenshots]
 //
 // The enrolment code is that of the first owner, unused. Output: TAP, then `N passed, N failed, N skipped`; exit code 0
@@ -21,13 +21,14 @@ const { values } = parseArgs({
     url: { type: 'string', default: process.env.CLOISTER_URL },
     'enrolment-code': { type: 'string', default: process.env.CLOISTER_ENROLMENT_CODE },
     only: { type: 'string' },
+    test: { type: 'string' },
     chromium: { type: 'string', default: '/usr/bin/chromium' },
     screenshots: { type: 'string', default: new URL('../../target/screenshots', import.meta.url).pathname },
     help: { type: 'boolean', short: 'h' },
   },
 });
 if (values.help || !values.url || !values['enrolment-code']) {
-  console.log('usage: run.mjs --url URL --enrolment-code CODE [--only interop|browser] [--chromium PATH]');
+  console.log('usage: run.mjs --url URL --enrolment-code CODE [--only interop|browser] [--test NAME] [--chromium PATH]');
   process.exit(values.help ? 0 : 2);
 }
 
@@ -36,7 +37,7 @@ process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 process.removeAllListeners('warning');
 
 const url = values.url.replace(/\/$/, '');
-const tap = new Tap();
+const tap = new Tap(values.test);
 const statement = await tap.test('evidence: fresh, signed, and about this statement', () => attestedStatement(url));
 const session = statement && (await login(tap, url, statement, values['enrolment-code']));
 if (session && values.only !== 'browser') {

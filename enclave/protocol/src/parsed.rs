@@ -67,8 +67,7 @@ pub struct Section {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
-    /// Plain text with single spaces, never markup; lines only in code. A row of a table is a block of its own and names
-    /// its columns: `Shift: Night; Begins: 22:00`.
+    /// Plain text with single spaces; never markup.
     pub text: String,
     /// The page it starts on, counted from 1, for formats that have pages.
     pub page: Option<u32>,

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::statement::{Facts, statement};
-use super::{App, LoadedModels, ModelError, Phase, link};
+use super::{Answering, App, LoadedModels, ModelError, Phase, link};
 use crate::attest::{self, Attestation, DevelopmentAttester};
 use crate::clock::Clock;
 use crate::config::{Config, RootKeySlot, Tee};
@@ -165,18 +165,20 @@ impl App {
         let engine = Engine::shipped().map_err(StartError::Policies)?;
         let access = Arc::new(access::Access::new(engine, identity.tenancy().clone()));
         let (tracker, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let answering = Answering::new(&models, &keyset, &clock, &tracker);
         let documents = Documents::new(documents::Parts {
             store: store.clone(),
             clock: Arc::clone(&clock),
             reader: documents::Reader::new(config.docworker.clone(), documents::ReaderLimits::default()),
             model: documents::Model::of(Arc::clone(&models.embedder)),
-            notify: Arc::new(|_, _, _, _| Box::pin(async {})),
+            notify: answering.library.listener(),
             workers: DOCUMENT_WORKERS,
             file_bytes: config.limits.upload_bytes,
             tracker: tracker.clone(),
             stopping: stopping.clone(),
         });
         let app = Self {
+            answering,
             requests: Arc::new(Semaphore::new(config.limits.concurrent_requests)),
             limiter: Limiter::new(&config.limits),
             ehbp: Arc::new(Ehbp { keys: KeyRing::new(hpke, None), replays: ReplayCache::new(REPLAYS) }),

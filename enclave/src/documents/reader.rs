@@ -46,11 +46,10 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads with the worker at `program`. A relative path is relative to the working directory of now: the worker
-    /// itself starts in another one.
+    /// Reads with the worker at `program`.
     #[must_use]
-    pub fn new(program: PathBuf, limits: ReaderLimits) -> Self {
-        Self { program: std::path::absolute(&program).unwrap_or(program), limits }
+    pub const fn new(program: PathBuf, limits: ReaderLimits) -> Self {
+        Self { program, limits }
     }
 
     /// Reads one document. If the future is dropped, the worker is killed.

@@ -4,7 +4,7 @@ use super::Problem;
 use crate::identity::guesses::TooMany;
 use crate::identity::signature::Refused;
 use crate::identity::{self, opaque};
-use crate::{access, attest, documents, ehbp, limiter, store, tenancy};
+use crate::{access, answers, attest, audit, documents, ehbp, limiter, memory, retrieval, store, tenancy};
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
@@ -129,6 +129,75 @@ impl From<attest::Error> for Problem {
             attest::Error::ZeroNonce => Self::invalid("nonce"),
             attest::Error::Report | attest::Error::State => Self::Unavailable { retry_after_s: 5 },
             attest::Error::SelfCheck => Self::Internal,
+        }
+    }
+}
+
+impl From<answers::Error> for Problem {
+    fn from(error: answers::Error) -> Self {
+        match error {
+            answers::Error::Store(error) => error.into(),
+            answers::Error::Model(error) => error.into(),
+            answers::Error::Retrieval(error) => error.into(),
+            answers::Error::TooManyWaiting => Self::TooManyRequests { retry_after_s: 5 },
+            answers::Error::QuestionLength => Self::invalid("text"),
+            answers::Error::QuestionTooLong => Self::invalid("text: does not fit the model's context"),
+            answers::Error::NotFound => Self::NotFound,
+            answers::Error::Full => Self::Conflict { detail: "there are as many as there may be" },
+            answers::Error::Left | answers::Error::Interrupted => Self::Unavailable { retry_after_s: 5 },
+        }
+    }
+}
+
+impl From<retrieval::Error> for Problem {
+    fn from(error: retrieval::Error) -> Self {
+        match error {
+            retrieval::Error::Dimension(_)
+            | retrieval::Error::NotFinite
+            | retrieval::Error::Full
+            | retrieval::Error::Segment => Self::Internal,
+        }
+    }
+}
+
+impl From<memory::Error> for Problem {
+    fn from(error: memory::Error) -> Self {
+        match error {
+            memory::Error::Length => Self::invalid("text"),
+            memory::Error::Full => Self::Conflict { detail: "the memory is full" },
+            memory::Error::Store(error) => error.into(),
+            memory::Error::Model(error) => error.into(),
+            memory::Error::Interrupted => Self::Unavailable { retry_after_s: 5 },
+        }
+    }
+}
+
+impl From<cloister_models::Error> for Problem {
+    fn from(error: cloister_models::Error) -> Self {
+        use cloister_models::Error;
+        match error {
+            Error::PromptTooLong { .. } => Self::invalid("text: does not fit the model's context"),
+            Error::Busy { .. } => Self::TooManyRequests { retry_after_s: 5 },
+            Error::Stopped => Self::Unavailable { retry_after_s: 5 },
+            Error::Invalid(_)
+            | Error::File { .. }
+            | Error::WrongDigest { .. }
+            | Error::UnknownModel(_)
+            | Error::Convert(_)
+            | Error::Unreachable { .. }
+            | Error::NotAModel
+            | Error::NoMemory
+            | Error::Compute => Self::Internal,
+        }
+    }
+}
+
+impl From<audit::export::Error> for Problem {
+    fn from(error: audit::export::Error) -> Self {
+        match error {
+            audit::export::Error::Store(error) => error.into(),
+            audit::export::Error::Previous => Self::invalid("previous"),
+            audit::export::Error::Build(_) | audit::export::Error::Encrypt => Self::Internal,
         }
     }
 }

@@ -11,7 +11,8 @@ use instant_distance::Search;
 
 use super::fusion::{capped, fuse};
 use super::segment::Segment;
-use super::state::{SegmentId, State};
+pub use super::state::SegmentId;
+use super::state::State;
 use super::terms::query_terms;
 use super::vector::{DIM, dot, unit};
 use super::{Error, Filter};
@@ -39,6 +40,8 @@ impl Default for Limits {
 pub struct Passage<'a> {
     /// Its name.
     pub chunk: ChunkId,
+    /// The number of its section in the document; passages of one section follow each other.
+    pub parent: u32,
     /// Its words.
     pub text: &'a str,
     /// Its vector, of any length but zero; it is scaled to one.
@@ -67,6 +70,8 @@ pub struct Hit {
     pub chunk: ChunkId,
     /// Its document.
     pub document: DocumentId,
+    /// The number of its section.
+    pub parent: u32,
     /// The fused score, which says nothing across questions.
     pub score: f32,
     /// Cosine of question and passage.
@@ -131,8 +136,8 @@ impl Index {
         let hits: Vec<Hit> = fused
             .into_iter()
             .filter_map(|(row, score)| {
-                let (chunk, document) = state.row(row)?;
-                Some(Hit { chunk, document, score, cosine: dot(state.vector(row)?, &vector) })
+                let cosine = dot(state.vector(row)?, &vector);
+                hit(&state, row, score, cosine)
             })
             .collect();
         Ok(capped(&hits, query.k, query.per_document, |hit| hit.document))
@@ -148,9 +153,13 @@ impl Index {
         let mut walk = self.walk();
         let found = state.nearest(&vector, &state.allowed(filter), (k, self.limits.exact_rows), &mut walk);
         self.put_back(walk);
-        let hit =
-            |(row, cosine)| state.row(row).map(|(chunk, document)| Hit { chunk, document, score: cosine, cosine });
-        Ok(found.into_iter().filter_map(hit).collect())
+        Ok(found.into_iter().filter_map(|(row, cosine)| hit(&state, row, cosine, cosine)).collect())
+    }
+
+    /// The passages of a section of a document, in reading order.
+    #[must_use]
+    pub fn section(&self, document: DocumentId, parent: u32) -> Vec<ChunkId> {
+        self.read().section(document, parent)
     }
 
     /// How much each of the words tells apart among the allowed passages (inverse document frequency).
@@ -184,31 +193,41 @@ impl Index {
         true
     }
 
-    /// The segments as bytes to be sealed; `model` is the embedding model's digest.
-    ///
-    /// # Errors
-    /// [`Error::Segment`] if one cannot be written.
-    pub fn segments(&self, model: [u8; 32]) -> Result<Vec<Vec<u8>>, Error> {
-        let state = self.read();
-        let chunk = |row| state.row(row).map(|(chunk, _)| chunk);
-        state.segments.iter().map(|(_, segment)| segment.to_bytes(model, chunk)).collect()
+    /// Whether [`Index::merge`] would do something.
+    #[must_use]
+    pub fn wants_merge(&self) -> bool {
+        merge_plan(&self.read(), self.limits.buffer_rows).is_some()
     }
 
-    /// Takes a sealed segment back, after the documents were added. Returns how many rows it now serves.
+    /// The segments that there are; a number never means another segment later.
+    #[must_use]
+    pub fn segment_ids(&self) -> Vec<SegmentId> {
+        self.read().segments.iter().map(|(id, _)| *id).collect()
+    }
+
+    /// A segment as bytes to be sealed, if it still exists; `model` is the embedding model's digest.
+    ///
+    /// # Errors
+    /// [`Error::Segment`] if it cannot be written.
+    pub fn segment_bytes(&self, id: SegmentId, model: [u8; 32]) -> Result<Option<Vec<u8>>, Error> {
+        let state = self.read();
+        let chunk = |row| state.row(row).map(|(chunk, ..)| chunk);
+        let segment = state.segments.iter().find(|(other, _)| *other == id);
+        segment.map(|(_, segment)| segment.to_bytes(model, chunk)).transpose()
+    }
+
+    /// Takes a sealed segment back, after the documents were added. Nothing if none of its rows is waiting for one.
     ///
     /// # Errors
     /// [`Error::Segment`] if the bytes are of another format or model; the rows then stay in the append buffer.
-    pub fn restore_segment(&self, bytes: &[u8], model: [u8; 32]) -> Result<usize, Error> {
+    pub fn restore_segment(&self, bytes: &[u8], model: [u8; 32]) -> Result<Option<SegmentId>, Error> {
         let mut state = self.write();
         let by_chunk = state.rows_by_chunk();
         let buffered: HashSet<u32> = state.buffer.iter().copied().collect();
         let row = |chunk: u128| by_chunk.get(&chunk).copied().filter(|row| buffered.contains(row));
         let segment = Segment::from_bytes(bytes, model, row)?;
-        let served = segment.rows().count();
-        if served > 0 {
-            state.install(segment);
-        }
-        Ok(served)
+        let serves = segment.rows().next().is_some();
+        Ok(serves.then(|| state.install(segment)))
     }
 
     /// How many rows each segment serves, and how many wait in the append buffer.
@@ -239,6 +258,11 @@ impl std::fmt::Debug for Index {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Index").field("documents", &self.documents()).finish_non_exhaustive()
     }
+}
+
+fn hit(state: &State, row: u32, score: f32, cosine: f32) -> Option<Hit> {
+    let (chunk, document, parent) = state.row(row)?;
+    Some(Hit { chunk, document, parent, score, cosine })
 }
 
 /// Which segments go into a new one with the buffer: from the smallest up, while each is less than twice what is there.

@@ -6,9 +6,11 @@
 //! nothing else: not even word frequencies of other documents show through.
 
 pub mod bm25;
+pub mod corpus;
 pub mod filter;
 pub mod fusion;
 pub mod index;
+pub mod library;
 pub mod segment;
 mod state;
 pub mod terms;
@@ -20,7 +22,7 @@ pub use index::{Hit, Index, Limits, Passage, Query};
 /// Why the index refused something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A vector of another length than [`vector::DIM`]: it is of another embedding model.
+    /// A vector longer than [`vector::DIM`]: it is of another embedding model.
     #[error("vector has {0} components")]
     Dimension(usize),
     /// A vector with a component that is not a finite number.

@@ -20,6 +20,8 @@ struct Entry {
     id: DocumentId,
     /// A dead entry is a tombstone: its rows are still in the postings and graphs, and never found.
     live: bool,
+    /// Its rows follow each other from here.
+    first: usize,
     rows: usize,
     words: u64,
 }
@@ -27,12 +29,14 @@ struct Entry {
 #[derive(Debug, Clone, Copy)]
 struct Row {
     chunk: ChunkId,
+    /// Number of its section in the document.
+    parent: u32,
     /// Index into the entries.
     entry: usize,
 }
 
 /// Tells the segments of one index apart.
-pub(super) type SegmentId = u64;
+pub type SegmentId = u64;
 
 /// Rows, numbered in the order they came; postings, vectors and graphs all speak of these numbers.
 #[derive(Debug, Default)]
@@ -89,16 +93,16 @@ impl State {
         total.ok_or(Error::Full)?;
         let vectors = passages.iter().map(|p| unit(p.vector)).collect::<Result<Vec<_>, _>>()?;
         self.remove(document);
-        let entry = self.entries.len();
+        let (entry, first) = (self.entries.len(), self.rows.len());
         let mut words = 0;
         for (passage, vector) in passages.iter().zip(&vectors) {
             let row = u32::try_from(self.rows.len()).map_err(|_| Error::Full)?;
             words += u64::from(self.words.push(passage.text)?);
             self.vectors.push(vector)?;
-            self.rows.push(Row { chunk: passage.chunk, entry });
+            self.rows.push(Row { chunk: passage.chunk, parent: passage.parent, entry });
             self.buffer.push(row);
         }
-        self.entries.push(Entry { id: document, live: true, rows: passages.len(), words });
+        self.entries.push(Entry { id: document, live: true, first, rows: passages.len(), words });
         self.live.insert(document, entry);
         Ok(())
     }
@@ -145,6 +149,11 @@ impl State {
             kept += usize::from(entry.live);
         }
         self.entries.retain(|entry| entry.live);
+        let mut first = 0;
+        for entry in &mut self.entries {
+            entry.first = first;
+            first += entry.rows;
+        }
         for row in &mut self.rows {
             row.entry = entry_to.get(row.entry).copied().unwrap_or(usize::MAX);
         }
@@ -154,11 +163,13 @@ impl State {
     }
 
     /// Lets a segment serve its rows, which leave the append buffer.
-    pub(super) fn install(&mut self, segment: Segment) {
+    pub(super) fn install(&mut self, segment: Segment) -> SegmentId {
         let served: HashSet<u32> = segment.rows().collect();
         self.buffer.retain(|row| !served.contains(row));
-        self.segments.push((self.next_segment, segment));
+        let id = self.next_segment;
+        self.segments.push((id, segment));
         self.next_segment += 1;
+        id
     }
 
     pub(super) fn documents(&self) -> usize {
@@ -169,9 +180,15 @@ impl State {
         self.live.contains_key(&document)
     }
 
-    pub(super) fn row(&self, row: u32) -> Option<(ChunkId, DocumentId)> {
+    pub(super) fn row(&self, row: u32) -> Option<(ChunkId, DocumentId, u32)> {
         let row = self.rows.get(row as usize)?;
-        Some((row.chunk, self.entries.get(row.entry)?.id))
+        Some((row.chunk, self.entries.get(row.entry)?.id, row.parent))
+    }
+
+    pub(super) fn section(&self, document: DocumentId, parent: u32) -> Vec<ChunkId> {
+        let entry = self.live.get(&document).and_then(|at| self.entries.get(*at));
+        let rows = entry.and_then(|entry| self.rows.get(entry.first..entry.first + entry.rows)).unwrap_or_default();
+        rows.iter().filter(|row| row.parent == parent).map(|row| row.chunk).collect()
     }
 
     pub(super) fn vector(&self, row: u32) -> Option<&[f32]> {

@@ -5,7 +5,7 @@
 
 use super::Error;
 
-/// Components of a vector: what all-MiniLM-L6-v2 makes (requirement S0-16).
+/// Components of a vector: what all-MiniLM-L6-v2 makes (requirement S0-16). Shorter vectors are filled up with zeros.
 pub const DIM: usize = 384;
 
 const LANES: usize = 16;
@@ -64,7 +64,8 @@ impl Matrix {
 /// # Errors
 /// [`Error::Dimension`] or [`Error::NotFinite`].
 pub fn unit(vector: &[f32]) -> Result<[f32; DIM], Error> {
-    let mut out: [f32; DIM] = vector.try_into().map_err(|_| Error::Dimension(vector.len()))?;
+    let mut out = [0.0; DIM];
+    out.get_mut(..vector.len()).ok_or(Error::Dimension(vector.len()))?.copy_from_slice(vector);
     if !out.iter().all(|v| v.is_finite()) {
         return Err(Error::NotFinite);
     }

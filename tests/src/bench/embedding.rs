@@ -28,7 +28,7 @@ pub struct Setup<'a> {
     pub python: &'a Path,
     /// `embedding_peer.py`.
     pub peer: &'a Path,
-    /// Folder where the package's wheel is unpacked, for the peer.
+    /// The unpacked model of the package, for the peer.
     pub peer_model: &'a Path,
 }
 
