@@ -56,9 +56,10 @@ export class Visit {
     page.on('request', (request) => this.requests.push(request));
     page.on('pageerror', (error) => this.complaints.push(error.message));
     page.on('console', (message) => {
-      // A refused request is written to the console by the browser; everything else is a fault of the page.
-      const network = /Failed to load resource|net::ERR/.test(message.text());
-      if (message.type() === 'error' && !network) this.complaints.push(message.text());
+      // The browser itself writes about refused requests, and that the page, which sends no credentials, does not let
+      // a header clear its data. Everything else is a fault of the page.
+      const expected = /Failed to load resource|net::ERR|Clear-Site-Data/.test(message.text());
+      if (message.type() === 'error' && !expected) this.complaints.push(message.text());
     });
   }
 
