@@ -14,5 +14,4 @@ pub mod keys;
 pub mod me;
 pub mod memory;
 pub mod openai;
-pub mod sse;
 pub mod workspaces;

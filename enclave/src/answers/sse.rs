@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use cloister_protocol::api::AnswerEvent;
+use serde::Serialize;
+use serde_json::json;
 
 /// Every event's size is a multiple of this many bytes.
 pub const BUCKET: usize = 256;
@@ -22,10 +24,20 @@ const COMMENT_BYTES: usize = 3;
 /// One event of the native API: `event: <name>`, `data: <json>`, filled up.
 #[must_use]
 pub fn answer_event(event: &AnswerEvent) -> Bytes {
-    let value = serde_json::to_value(event).unwrap_or_default();
-    let name = value.get("event").and_then(serde_json::Value::as_str).unwrap_or("failed");
-    let data = value.get("data").cloned().unwrap_or_default();
+    // Written directly and not by way of `Value`, which would widen scores to f64 and print other digits of them.
+    let (name, data) = match event {
+        AnswerEvent::Started { message_id } => ("started", json!({ "message_id": message_id }).to_string()),
+        AnswerEvent::Queued { ahead } => ("queued", json!({ "ahead": ahead }).to_string()),
+        AnswerEvent::Delta { text } => ("delta", json!({ "text": text }).to_string()),
+        AnswerEvent::Citation(citation) => ("citation", written(citation)),
+        AnswerEvent::Done(done) => ("done", written(done)),
+        AnswerEvent::Failed { problem } => ("failed", json!({ "problem": problem }).to_string()),
+    };
     padded(&format!("event: {name}\ndata: {data}\n\n"))
+}
+
+fn written(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("wire types have string keys and no failing serializer")
 }
 
 /// One event of the OpenAI-compatible API: `data: <json>` alone, filled up.
@@ -54,6 +66,14 @@ fn padded(event: &str) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_are_named_and_hold_what_the_wire_type_holds() {
+        let delta = AnswerEvent::Delta { text: "a\nb".to_owned() };
+        let text = String::from_utf8(answer_event(&delta).to_vec()).expect("text");
+        let value = serde_json::to_value(&delta).expect("json");
+        assert!(text.ends_with(&format!("event: {}\ndata: {}\n\n", "delta", value["data"])), "{text}");
+    }
 
     #[test]
     fn every_event_fills_buckets() {
