@@ -14,4 +14,5 @@ pub mod keys;
 pub mod me;
 pub mod memory;
 pub mod openai;
+pub mod openapi;
 pub mod workspaces;

@@ -4,7 +4,7 @@ use utoipa::OpenApi;
 
 use crate::api::{
     assistants, attestation, audit, auth, conversations, documents, enrolments, health, keys, me, memory, openai,
-    workspaces,
+    openapi, workspaces,
 };
 
 /// Everything that the service answers.
@@ -51,6 +51,7 @@ use crate::api::{
         openai::embeddings::embed,
         openai::models::list,
         openai::models::retrieve,
+        openapi::document,
         workspaces::create,
         workspaces::list,
     )

@@ -8,7 +8,8 @@ use axum::routing::{any, get, post};
 
 use crate::api::openai::{chat, embeddings, models};
 use crate::api::{
-    assistants, attestation, audit, auth, conversations, documents, enrolments, health, keys, me, memory, workspaces,
+    assistants, attestation, audit, auth, conversations, documents, enrolments, health, keys, me, memory, openapi,
+    workspaces,
 };
 use crate::app::AppState;
 use crate::middleware::{self, Class};
@@ -22,7 +23,7 @@ pub fn router(state: &AppState) -> Router {
         .merge(middleware::private(state, Class::Ordinary, Shape::OpenAi, openai()));
     let router = Router::new()
         .merge(health())
-        .merge(middleware::cross_origin(evidence().merge(private)))
+        .merge(middleware::cross_origin(evidence().merge(private).method_not_allowed_fallback(not_found)))
         .fallback(page)
         .method_not_allowed_fallback(not_found);
     middleware::outer(router).with_state(state.clone())
@@ -38,6 +39,7 @@ fn evidence() -> Router<AppState> {
     Router::new()
         .route("/.well-known/cloister/attestation", get(attestation::document))
         .route("/.well-known/hpke-keys", get(attestation::hpke_keys))
+        .route("/api/v1/openapi.json", get(openapi::document))
 }
 
 /// The native API. Private reads are POST, so that EHBP can encrypt them.

@@ -50,6 +50,8 @@ async fn s0_13_without_a_nonce_the_document_is_cached_and_says_so() {
     let (_, _, second) = get(&state, "/.well-known/cloister/attestation").await;
     assert_eq!(first, second);
     assert_eq!(serde_json::from_slice::<Value>(&first).unwrap()["nonce"], Value::Null);
+    let later = state.attestation_document(None, None, support::NOW_MS + 10_000).unwrap();
+    assert_ne!(later, first, "kept for ten seconds and no longer");
 }
 
 #[tokio::test]
