@@ -137,7 +137,7 @@ impl Engine {
         let embedder = Arc::clone(&self.models.embedder);
         let quoting = tokio::task::spawn_blocking(move || {
             let candidates = quotation::candidates(&found.sources);
-            let sentences: Vec<String> = candidates.iter().map(|c| c.sentence.to_owned()).collect();
+            let sentences: Vec<String> = candidates.iter().map(quotation::Candidate::embedded).collect();
             let vectors = embedder.embed(&sentences)?;
             let cosines: Vec<f32> = vectors.iter().map(|v| crate::retrieval::vector::dot(v, &found.vector)).collect();
             let quotation = quotation::quote(&found.words, &candidates, &cosines);

@@ -13,7 +13,9 @@ pub const MOST_QUOTES: usize = 3;
 /// A quotation must score at least this share of the best one.
 const NEAR_BEST: f32 = 0.82;
 /// The longest sentence that is quoted whole, in characters; what is longer is a table or a list run together.
-const LONGEST_CHARS: usize = 600;
+const LONGEST_CHARS: usize = 900;
+/// A line with as many words says something even without a full stop, as items of lists do.
+const WORDS_OF_A_STATEMENT: usize = 7;
 /// The most sentences that are weighed.
 pub const MOST_CANDIDATES: usize = 64;
 
@@ -29,6 +31,16 @@ pub struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
+    /// What is embedded: the sentence under its section, because a row of a table or an item of a list rarely repeats
+    /// what it is about.
+    #[must_use]
+    pub fn embedded(&self) -> String {
+        self.source
+            .section
+            .last()
+            .map_or_else(|| self.sentence.to_owned(), |section| format!("{section}: {}", self.sentence))
+    }
+
     fn around(&self) -> String {
         format!("{}\n{}", self.source.heading(), self.passage.text)
     }
@@ -46,7 +58,14 @@ pub fn candidates(sources: &[Source]) -> Vec<Candidate<'_>> {
         sentences(&passage.text).into_iter().map(move |sentence| Candidate { source, passage, sentence })
     });
     let quotable = |c: &Candidate<'_>| !has_tag_shape(c.sentence) && c.sentence.chars().count() <= LONGEST_CHARS;
-    all.filter(quotable).take(MOST_CANDIDATES).collect()
+    all.filter(quotable).filter(|c| says_something(c.sentence)).take(MOST_CANDIDATES).collect()
+}
+
+/// Whether a line is a statement and not a caption: it ends like a sentence, holds a number, or is long.
+fn says_something(line: &str) -> bool {
+    line.ends_with(['.', '!', '?', ';', ':', '”', '"', ')'])
+        || line.chars().any(char::is_numeric)
+        || line.split_whitespace().count() >= WORDS_OF_A_STATEMENT
 }
 
 /// A quotation answer.
