@@ -1,5 +1,13 @@
 //! Retrieval through its public surface: filters, tombstones, segments, sealed segments.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "a test fails by panicking, and its numbers are small"
+)]
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::OnceLock;
 

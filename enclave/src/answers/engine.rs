@@ -14,7 +14,6 @@ use cloister_protocol::api::{AnswerEvent, AnswerKind, Citation};
 use futures::StreamExt;
 use tokio::sync::mpsc::Sender;
 
-use super::evidence::Bearing;
 use super::passages::Source;
 use super::question::{Question, Sampling};
 use super::search::{Found, search};
@@ -119,9 +118,11 @@ impl Engine {
         events: &Sender<AnswerEvent>,
     ) -> Result<Draft, Error> {
         let found = search(self, store, question).await?;
+        if !found.suffices() {
+            return Ok(Draft::refusal(retrieved(found.sources)));
+        }
         match &self.models.generator {
-            None => self.quote(found).await,
-            Some(_) if !found.suffices() => Ok(Draft::refusal(retrieved(found.sources))),
+            None => Ok(quote(found)),
             Some(generator) => self.generate(generator, question, found, events).await,
         }
     }
@@ -131,24 +132,6 @@ impl Engine {
     pub fn answer_tokens(&self, sampling: &Sampling) -> usize {
         let most = self.settings.answer_tokens;
         sampling.max_tokens.unwrap_or(most).min(most)
-    }
-
-    async fn quote(&self, found: Found) -> Result<Draft, Error> {
-        let embedder = Arc::clone(&self.models.embedder);
-        let quoting = tokio::task::spawn_blocking(move || {
-            let candidates = quotation::candidates(&found.sources);
-            let sentences: Vec<String> = candidates.iter().map(quotation::Candidate::embedded).collect();
-            let vectors = embedder.embed(&sentences)?;
-            let cosines: Vec<f32> = vectors.iter().map(|v| crate::retrieval::vector::dot(v, &found.vector)).collect();
-            let quotation = quotation::quote(&found.words, &candidates, &cosines);
-            Ok::<_, Error>((quotation, found.sources))
-        });
-        let (quotation, sources) = quoting.await.map_err(|_| Error::Interrupted)??;
-        let sources = retrieved(sources);
-        Ok(match quotation {
-            None => Draft::refusal(sources),
-            Some(q) => Draft::fixed(AnswerKind::Quotation, q.text, q.citations, sources, prompts::QUOTATION),
-        })
     }
 
     async fn generate(
@@ -221,6 +204,15 @@ impl Engine {
             prompt::write(&parts, room.saturating_sub(TEMPLATE_TOKENS), |text| generator.count_tokens(text))
         });
         writing.await.map_err(|_| Error::Interrupted)
+    }
+}
+
+fn quote(found: Found) -> Draft {
+    let quotation = quotation::quote(&quotation::candidates(&found.sources), &found.sentences);
+    let sources = retrieved(found.sources);
+    match quotation {
+        None => Draft::refusal(sources),
+        Some(q) => Draft::fixed(AnswerKind::Quotation, q.text, q.citations, sources, prompts::QUOTATION),
     }
 }
 
@@ -311,15 +303,3 @@ async fn write(
 
 /// A reader who takes nothing for this long has left.
 const STALL: Duration = Duration::from_secs(30);
-
-impl Found {
-    /// Whether any passage that was found is evidence for an answer.
-    #[must_use]
-    pub fn suffices(&self) -> bool {
-        let suffices = |source: &Source, passage: &super::passages::Passage| {
-            let text = format!("{}\n{}", source.heading(), passage.text);
-            Bearing { cosine: passage.score, coverage: self.words.coverage(&text) }.suffices()
-        };
-        self.sources.iter().any(|source| source.passages.iter().any(|passage| suffices(source, passage)))
-    }
-}

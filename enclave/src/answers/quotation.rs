@@ -14,10 +14,10 @@ pub const MOST_QUOTES: usize = 3;
 const NEAR_BEST: f32 = 0.82;
 /// The longest sentence that is quoted whole, in characters; what is longer is a table or a list run together.
 const LONGEST_CHARS: usize = 900;
-/// A line with as many words says something even without a full stop, as items of lists do.
-const WORDS_OF_A_STATEMENT: usize = 7;
+/// A line of at most this many words may be a caption.
+const CAPTION_WORDS: usize = 6;
 /// The most sentences that are weighed.
-pub const MOST_CANDIDATES: usize = 64;
+pub const MOST_CANDIDATES: usize = 48;
 
 /// A sentence that could be quoted.
 #[derive(Debug, Clone, Copy)]
@@ -31,18 +31,20 @@ pub struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// What is embedded: the sentence under its section, because a row of a table or an item of a list rarely repeats
-    /// what it is about.
+    /// The sentence behind the title of its section, which says what a row of a table or an "it" is about.
     #[must_use]
-    pub fn embedded(&self) -> String {
-        self.source
-            .section
-            .last()
-            .map_or_else(|| self.sentence.to_owned(), |section| format!("{section}: {}", self.sentence))
+    pub fn in_context(&self) -> String {
+        let title = self.source.section.last().unwrap_or(&self.source.title);
+        format!("{title}: {}", self.sentence)
     }
 
-    fn around(&self) -> String {
-        format!("{}\n{}", self.source.heading(), self.passage.text)
+    /// How the sentence bears on a question, given the cosine of both.
+    ///
+    /// The words around the sentence count by half: "it" in a sentence is often named in the one before or above.
+    #[must_use]
+    pub fn bearing(&self, question: &Weighted, cosine: f32) -> Bearing {
+        let around = format!("{}\n{}", self.source.heading(), self.passage.text);
+        Bearing { cosine, coverage: f32::midpoint(question.coverage(self.sentence), question.coverage(&around)) }
     }
 }
 
@@ -57,15 +59,17 @@ pub fn candidates(sources: &[Source]) -> Vec<Candidate<'_>> {
     let all = passages.into_iter().flat_map(|(source, passage)| {
         sentences(&passage.text).into_iter().map(move |sentence| Candidate { source, passage, sentence })
     });
-    let quotable = |c: &Candidate<'_>| !has_tag_shape(c.sentence) && c.sentence.chars().count() <= LONGEST_CHARS;
-    all.filter(quotable).filter(|c| says_something(c.sentence)).take(MOST_CANDIDATES).collect()
+    let quotable = |c: &Candidate<'_>| {
+        says_something(c.sentence) && !has_tag_shape(c.sentence) && c.sentence.chars().count() <= LONGEST_CHARS
+    };
+    all.filter(quotable).take(MOST_CANDIDATES).collect()
 }
 
-/// Whether a line is a statement and not a caption: it ends like a sentence, holds a number, or is long.
+/// Whether a line is more than a caption: it ends as a sentence does, or is long, or has a number.
 fn says_something(line: &str) -> bool {
-    line.ends_with(['.', '!', '?', ';', ':', '”', '"', ')'])
-        || line.chars().any(char::is_numeric)
-        || line.split_whitespace().count() >= WORDS_OF_A_STATEMENT
+    line.ends_with(['.', '!', '?', ':', ';', '"', ')'])
+        || line.split_whitespace().count() > CAPTION_WORDS
+        || line.contains(|c: char| c.is_ascii_digit())
 }
 
 /// A quotation answer.
@@ -77,17 +81,11 @@ pub struct Quotation {
     pub citations: Vec<Citation>,
 }
 
-/// Writes the answer from candidates and the cosine of each with the question, in the same order. Nothing if none of
-/// them is evidence.
+/// Writes the answer from candidates and how each bears on the question, in the same order; the caller has found that
+/// there is evidence. Nothing if there is no candidate.
 #[must_use]
-pub fn quote(question: &Weighted, candidates: &[Candidate<'_>], cosines: &[f32]) -> Option<Quotation> {
-    let bearing = |(candidate, cosine): (&Candidate<'_>, &f32)| Bearing {
-        cosine: *cosine,
-        // The words around the sentence count by half: "it" in a sentence is often named in the one before or above.
-        coverage: f32::midpoint(question.coverage(candidate.sentence), question.coverage(&candidate.around())),
-    };
-    let mut ranked: Vec<(Bearing, &Candidate<'_>)> =
-        candidates.iter().zip(cosines).map(|pair| (bearing(pair), pair.0)).filter(|(b, _)| b.suffices()).collect();
+pub fn quote(candidates: &[Candidate<'_>], bearings: &[Bearing]) -> Option<Quotation> {
+    let mut ranked: Vec<(&Bearing, &Candidate<'_>)> = bearings.iter().zip(candidates).collect();
     ranked.sort_by(|a, b| b.0.score().total_cmp(&a.0.score()));
     let least = ranked.first()?.0.score() * NEAR_BEST;
     let mut text = format!("{}\n", QUOTATION.line());

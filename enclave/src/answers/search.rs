@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::Error;
 use super::engine::Engine;
-use super::evidence::Weighted;
+use super::evidence::{Bearing, Weighted};
 use super::passages::{Passage, Source};
 use super::question::Question;
+use super::quotation;
 use crate::documents::records;
 use crate::retrieval::terms::query_terms;
+use crate::retrieval::vector::dot;
 use crate::retrieval::{Hit, Index, Query};
 use crate::store::TenantStore;
 
@@ -24,14 +26,26 @@ const MOST_SOURCES: usize = 5;
 pub struct Found {
     /// Sections with their passages, best first.
     pub sources: Vec<Source>,
-    /// The question's words and their weights.
-    pub words: Weighted,
-    /// The question's vector.
-    pub vector: Vec<f32>,
+    /// How the best passage bears on the question.
+    pub passage: Bearing,
+    /// How the sentences bear on it, in the order of [`quotation::candidates`].
+    pub sentences: Vec<Bearing>,
+}
+
+impl Found {
+    /// Whether a passage or a sentence that was found is evidence for an answer. The same for all ways to answer: what
+    /// is refused does not depend on who would write.
+    #[must_use]
+    pub fn suffices(&self) -> bool {
+        self.passage.suffices() || self.sentences.iter().copied().any(Bearing::suffices)
+    }
 }
 
 /// Searches the workspace for a question, inside the documents that it may see.
-pub(super) async fn search(engine: &Engine, store: &TenantStore, question: &Question) -> Result<Found, Error> {
+///
+/// # Errors
+/// Those of store, model and index.
+pub async fn search(engine: &Engine, store: &TenantStore, question: &Question) -> Result<Found, Error> {
     let index = engine.library.index(store, question.workspace).await?;
     let (embedder, store, question) = (Arc::clone(&engine.models.embedder), store.clone(), question.clone());
     let searching = tokio::task::spawn_blocking(move || {
@@ -42,10 +56,30 @@ pub(super) async fn search(engine: &Engine, store: &TenantStore, question: &Ques
         let hits = index.search(&query)?;
         let words = query_terms(&text);
         let weights = index.weights(&words, &question.documents);
+        let words = Weighted::new(words, weights);
         let sources = sources(&index, &store, &question, &hits)?;
-        Ok(Found { sources, words: Weighted::new(words, weights), vector })
+        let candidates = quotation::candidates(&sources);
+        let texts: Vec<String> = candidates.iter().map(quotation::Candidate::in_context).collect();
+        let cosines = embedder.embed(&texts)?.into_iter().map(|sentence| dot(&sentence, &vector));
+        let sentences = candidates.iter().zip(cosines).map(|(c, cosine)| c.bearing(&words, cosine)).collect();
+        let passage = best_passage(&sources, &words);
+        Ok(Found { sources, passage, sentences })
     });
     searching.await.map_err(|_| Error::Interrupted)?
+}
+
+fn best_passage(sources: &[Source], words: &Weighted) -> Bearing {
+    let mut best = Bearing { cosine: 0.0, coverage: 0.0 };
+    for source in sources {
+        for passage in source.passages.iter().filter(|passage| passage.score > 0.0) {
+            let text = format!("{}\n{}", source.heading(), passage.text);
+            let bearing = Bearing { cosine: passage.score, coverage: words.coverage(&text) };
+            if bearing.score() > best.score() {
+                best = bearing;
+            }
+        }
+    }
+    best
 }
 
 /// The sections of the passages that were found, in the order of their best passage, with every passage in them.

@@ -63,7 +63,9 @@ impl EmbedRequest {
                 .into_iter()
                 .map(|text| match text {
                     Value::String(text) => Ok(text),
-                    _ => Err(Problem::invalid("input: only texts are supported, no token numbers")),
+                    Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                        Err(Problem::invalid("input: only texts are supported, no token numbers"))
+                    }
                 })
                 .collect::<Result<_, _>>()?,
             _ => return Err(Problem::invalid("input")),

@@ -26,8 +26,11 @@ pub(crate) const IGNORED: &[&str] = &[
     "verbosity",
 ];
 
+/// Whether a value asks for nothing.
+type IsNeutral = fn(&Value) -> bool;
+
 /// Parameters that are accepted only with the value that asks for nothing; other values are refused.
-const ONLY_NEUTRAL: &[(&str, fn(&Value) -> bool)] = &[
+const ONLY_NEUTRAL: &[(&str, IsNeutral)] = &[
     ("audio", Value::is_null),
     ("frequency_penalty", is_zero),
     ("function_call", |v| v.is_null() || *v == "none" || *v == "auto"),
@@ -68,7 +71,7 @@ impl ChatRequest {
         let Value::Object(mut body) = body else { return Err(Problem::invalid("body: not an object")) };
         let model = string(body.remove("model")).ok_or_else(|| Problem::invalid("model"))?;
         let (question, turns) = conversation(body.remove("messages"))?;
-        let stream = flag(body.remove("stream"), "stream")?;
+        let stream = flag(body.remove("stream").as_ref(), "stream")?;
         let include_usage = stream_options(body.remove("stream_options"), stream)?;
         let sampling = sampling(&mut body)?;
         for (name, value) in body {
@@ -136,7 +139,7 @@ fn stream_options(options: Option<Value>, stream: bool) -> Result<bool, Problem>
         None | Some(Value::Null) => Ok(false),
         Some(Value::Object(_)) if !stream => Err(Problem::invalid("stream_options: only with stream")),
         // Events are always padded, which is what `include_obfuscation` asks for.
-        Some(Value::Object(mut options)) => flag(options.remove("include_usage"), "stream_options.include_usage"),
+        Some(Value::Object(options)) => flag(options.get("include_usage"), "stream_options.include_usage"),
         Some(_) => Err(Problem::invalid("stream_options")),
     }
 }
@@ -191,10 +194,10 @@ fn number(value: Option<Value>, name: &'static str, least: f64, most: f64) -> Re
     }
 }
 
-fn flag(value: Option<Value>, name: &'static str) -> Result<bool, Problem> {
+fn flag(value: Option<&Value>, name: &'static str) -> Result<bool, Problem> {
     match value {
         None | Some(Value::Null) => Ok(false),
-        Some(Value::Bool(flag)) => Ok(flag),
+        Some(Value::Bool(flag)) => Ok(*flag),
         Some(_) => Err(Problem::invalid(name)),
     }
 }
@@ -225,7 +228,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn with(extra: Value) -> Result<ChatRequest, Problem> {
+    fn with(extra: &Value) -> Result<ChatRequest, Problem> {
         let mut body = json!({ "model": "m", "messages": [{ "role": "user", "content": "Why?" }] });
         body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         ChatRequest::parse(body)
@@ -242,22 +245,22 @@ mod tests {
     fn what_clients_send_by_default_is_accepted() {
         let extra = json!({ "n": 1, "tools": [], "user": "u", "logprobs": null, "response_format": { "type": "text" },
             "stream": true, "stream_options": { "include_usage": true }, "temperature": 0, "top_p": 1, "seed": -1 });
-        let request = with(extra).unwrap();
+        let request = with(&extra).unwrap();
         assert!(request.stream && request.include_usage);
         assert_eq!((request.sampling.temperature, request.sampling.seed), (0.0, u32::MAX));
     }
 
     #[test]
     fn what_cannot_be_honoured_is_refused_by_name() {
-        assert_eq!(field(with(json!({ "n": 2 }))), "n: not supported");
-        assert_eq!(field(with(json!({ "tools": [{}] }))), "tools: not supported");
+        assert_eq!(field(with(&json!({ "n": 2 }))), "n: not supported");
+        assert_eq!(field(with(&json!({ "tools": [{}] }))), "tools: not supported");
         assert_eq!(
-            field(with(json!({ "response_format": { "type": "json_object" } }))),
+            field(with(&json!({ "response_format": { "type": "json_object" } }))),
             "response_format: not supported"
         );
-        assert_eq!(field(with(json!({ "temperature": 3 }))), "temperature");
-        assert_eq!(field(with(json!({ "stream_options": {} }))), "stream_options: only with stream");
-        assert_eq!(field(with(json!({ "top_k": 4 }))), "a parameter that is not supported");
+        assert_eq!(field(with(&json!({ "temperature": 3 }))), "temperature");
+        assert_eq!(field(with(&json!({ "stream_options": {} }))), "stream_options: only with stream");
+        assert_eq!(field(with(&json!({ "top_k": 4 }))), "a parameter that is not supported");
     }
 
     #[test]
@@ -268,14 +271,14 @@ mod tests {
             { "role": "assistant", "content": null },
             { "role": "user", "content": "c" }
         ]);
-        let request = with(json!({ "messages": messages })).unwrap();
+        let request = with(&json!({ "messages": messages })).unwrap();
         assert_eq!(request.question, "c");
         let turns = [(Role::System, "be kind"), (Role::User, "a\nb"), (Role::Assistant, "")];
         assert_eq!(request.turns, turns.map(|(role, text)| (role, text.to_owned())));
         let image = json!([{ "role": "user", "content": [{ "type": "image_url" }] }]);
-        assert_eq!(field(with(json!({ "messages": image }))), "messages[0].content: only text is supported");
+        assert_eq!(field(with(&json!({ "messages": image }))), "messages[0].content: only text is supported");
         let last = json!([{ "role": "assistant", "content": "x" }]);
-        assert_eq!(field(with(json!({ "messages": last }))), "messages: the last one is not the user's");
+        assert_eq!(field(with(&json!({ "messages": last }))), "messages: the last one is not the user's");
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
