@@ -1,6 +1,8 @@
 //! The request signature of the page and of the enclave are one: both are tested with
 //! `enclave/protocol/vectors/request-signature.json`, which was made with a third implementation.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 
 use cloister_enclave::identity::signature::{Claim, Refused, RequestKey, verify};

@@ -1,6 +1,6 @@
 //! The router as a whole: surfaces, headers, problems, evidence.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
 
