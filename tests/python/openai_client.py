@@ -8,11 +8,10 @@ script has verified, so certificate checks are off here. Prints "N passed, N fai
 
 import sys
 
-import httpx
-from openai import AuthenticationError, BadRequestError, NotFoundError, OpenAI
+from openai import AuthenticationError, BadRequestError, NotFoundError, OpenAI, DefaultHttpx2Client
 
 base_url, api_key, model = sys.argv[1:]
-http = httpx.Client(verify=False)
+http = DefaultHttpx2Client(verify=False)
 client = OpenAI(base_url=base_url, api_key=api_key, http_client=http, max_retries=0)
 passed = failed = 0
 
