@@ -1,6 +1,6 @@
 //! The attestation document: what `GET /.well-known/cloister/attestation` answers (design, section 3).
 //!
-//! Parsing says only that the bytes have the right shape. [`crate::verify`] says whether they are true.
+//! Parsing says only that the bytes have the right shape. [`crate::verify()`] says whether they are true.
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 //!
 //! A model is shown passages as `[s1]`, `[s2]`, … and repeats those tags. [`TagFilter`] lets through only the tags
 //! that were shown, in one spelling, even when a tag arrives in several pieces; everything that merely looks like a
-//! tag is dropped. Nobody is ever shown "[7]" when there are four sources.
+//! tag is dropped. Nobody is ever shown `[7]` when there are four sources.
 
 use std::collections::BTreeSet;
 

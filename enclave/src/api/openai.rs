@@ -3,7 +3,7 @@
 //! The model of a chat request is an assistant, by id or by name; its last user message is the question and the earlier
 //! ones are the turns. Answers are grounded in the assistant's documents like all others: citations stand in the text
 //! as tags and in the extension field `citations`, and `receipt_id` names the receipt. Parameters that cannot be
-//! honoured are refused by name; [`request::IGNORED`] lists those that change nothing here.
+//! honoured are refused by name; `request::IGNORED` lists those that change nothing here.
 
 pub mod chat;
 pub mod embeddings;
