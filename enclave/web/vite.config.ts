@@ -13,5 +13,6 @@ export default defineConfig({
     sourcemap: false,
     reportCompressedSize: true,
   },
-  test: { include: ['test/**/*.test.{ts,tsx}'], environment: 'node' },
+  // Argon2 and every cut point of a stream take their time on a machine that builds beside it.
+  test: { include: ['test/**/*.test.{ts,tsx}'], environment: 'node', testTimeout: 120_000 },
 });

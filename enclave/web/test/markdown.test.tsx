@@ -131,7 +131,7 @@ describe('answers', () => {
     ['`a < b`', '<p><code dir="ltr">a &lt; b</code></p>'],
     ['claim [s1]. Next [s12].', '<p>claim<sup>s1</sup>. Next<sup>s12</sup>.</p>'],
     ['unfinished [s', '<p>unfinished </p>'],
-    ['[Debian](https://debian.org)', '<p>Debian <span class="address">(https://debian.org)</span></p>'],
+    ['[Debian](https://example.org)', '<p>Debian <span class="address">(https://example.org)</span></p>'],
     ['![cat](https://x.example/c.png)', '<p><span class="address">[image not shown: cat]</span></p>'],
     ['[not a tag] and [x1]', '<p>[not a tag] and [x1]</p>'],
     ['“quoted words” [s1]\n\n“more” [s2]', '<p>“quoted words”<sup>s1</sup></p><p>“more”<sup>s2</sup></p>'],
