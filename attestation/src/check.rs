@@ -15,6 +15,18 @@ pub enum Stage {
     Channel,
     /// Is the hardware's (or the development TEE's) evidence true?
     Evidence,
+    /// Has the hardware's evidence the layout that its vendor documents?
+    Parse,
+    /// Does its signing key chain to a compiled-in root of the vendor?
+    Chain,
+    /// Did that key sign it?
+    Signature,
+    /// Are the vendor's statements about the platform (revocation, TCB) genuine, current and about this platform?
+    Collateral,
+    /// Is the platform's firmware one that the vendor still stands behind?
+    Tcb,
+    /// Does what was signed speak of the data that came with it?
+    Binding,
     /// Does the statement of the appliance hold?
     Statement,
     /// Is the transparency log whole and unforked?
@@ -25,6 +37,29 @@ pub enum Stage {
     Receipt,
     /// Is what is true also what we want?
     Policy,
+}
+
+impl Stage {
+    /// Its name, as in the JSON of a verdict.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Channel => "channel",
+            Self::Evidence => "evidence",
+            Self::Parse => "parse",
+            Self::Chain => "chain",
+            Self::Signature => "signature",
+            Self::Collateral => "collateral",
+            Self::Tcb => "tcb",
+            Self::Binding => "binding",
+            Self::Statement => "statement",
+            Self::Log => "log",
+            Self::Records => "records",
+            Self::Receipt => "receipt",
+            Self::Policy => "policy",
+        }
+    }
 }
 
 /// The outcome of one check.
