@@ -14,5 +14,5 @@ export default defineConfig({
     reportCompressedSize: true,
   },
   // Argon2 and every cut point of a stream take their time on a machine that builds beside it.
-  test: { include: ['test/**/*.test.{ts,tsx}'], environment: 'node', testTimeout: 120_000 },
+  test: { include: ['{test,verifier/test}/**/*.test.{ts,tsx}'], environment: 'node', testTimeout: 120_000 },
 });

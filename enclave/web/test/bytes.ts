@@ -1,6 +1,6 @@
 // Hex for tests.
 
-import { type Bytes, fromHex, toHex } from '../src/verifier/bytes';
+import { type Bytes, fromHex, toHex } from '@cloister/verifier/bytes';
 
 export function hex(text: string): Bytes {
   const bytes = fromHex(text, text.length / 2);

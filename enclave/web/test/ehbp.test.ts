@@ -5,7 +5,7 @@ import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA256 } from 'hpke';
 import { describe, expect, it } from 'vitest';
 import { sealBody } from '../src/channel/body';
 import { ChannelError, FRAME_BYTES, Opener, Sealer } from '../src/channel/hpke';
-import { concat, fromUtf8, utf8 } from '../src/verifier/bytes';
+import { concat, fromUtf8, utf8 } from '@cloister/verifier/bytes';
 import { counting, hex, toHex } from './bytes';
 
 const SK_R = hex('606162636465666768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f');

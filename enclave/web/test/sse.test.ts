@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { ChannelError } from '../src/channel/hpke';
 import { type ServerEvent, SseParser, readEvents } from '../src/channel/sse';
-import { utf8 } from '../src/verifier/bytes';
+import { utf8 } from '@cloister/verifier/bytes';
 import { pieces } from './bytes';
 
 const STREAM =

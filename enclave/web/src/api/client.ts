@@ -5,7 +5,7 @@ import { type Channel, type RequestOptions, type UploadProgress, readBytes, read
 import { ChannelError } from '../channel/hpke';
 import type { SigningSession } from '../channel/signature';
 import { readEvents } from '../channel/sse';
-import type { Bytes } from '../verifier/bytes';
+import type { Bytes } from '@cloister/verifier/bytes';
 import type {
   AnswerEvent,
   Assistant,

@@ -1,7 +1,7 @@
 // Request bodies: JSON, and files as multipart/form-data built here, so that names and contents are sealed together.
 
 import { sha256 } from '@noble/hashes/sha2.js';
-import { type Bytes, randomBytes, toHex, utf8 } from '../verifier/bytes';
+import { type Bytes, randomBytes, toHex, utf8 } from '@cloister/verifier/bytes';
 import { FRAME_BYTES, type Sealer } from './hpke';
 
 /** A body before sealing: its media type (visible on the wire) and its parts (not visible). */

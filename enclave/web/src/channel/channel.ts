@@ -1,7 +1,7 @@
 // The only way out of this page for private data: POST, sealed to a key of a verified statement, signed when there
 // is a session. There is no plaintext way; a response that does not decrypt is an error and never data.
 
-import { type Bytes, concat, fromHex, fromUtf8, toHex } from '../verifier/bytes';
+import { type Bytes, concat, fromHex, fromUtf8, toHex } from '@cloister/verifier/bytes';
 import { type PlainBody, sealBody } from './body';
 import { ChannelError, type Opener, Sealer } from './hpke';
 import { ProblemError, Unreachable, isStaleKey, problemOf } from './problem';

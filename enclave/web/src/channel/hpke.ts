@@ -5,7 +5,7 @@
 
 import { KEM_DHKEM_X25519_HKDF_SHA256 } from '@panva/hpke-noble';
 import { AEAD_AES_256_GCM, CipherSuite, KDF_HKDF_SHA256 } from 'hpke';
-import { type Bytes, concat, utf8 } from '../verifier/bytes';
+import { type Bytes, concat, utf8 } from '@cloister/verifier/bytes';
 
 /** The largest plaintext of one request frame; servers may refuse frames above 16 MiB. */
 export const FRAME_BYTES = 1 << 20;

@@ -3,7 +3,7 @@
 // The session is therefore no bearer secret: whoever sees a request on the wire cannot make another one. The
 // signature covers the body as it is sent, which is ciphertext, so it is made after sealing.
 
-import { type Bytes, randomBytes, toBase64, toBase64Url, toHex, utf8 } from '../verifier/bytes';
+import { type Bytes, randomBytes, toBase64, toBase64Url, toHex, utf8 } from '@cloister/verifier/bytes';
 
 /** What a signature covers; a change here is a change of the protocol. */
 const COMPONENTS = '("@method" "@path" "@query" "content-digest" "ehbp-encapsulated-key")';

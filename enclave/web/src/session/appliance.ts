@@ -1,8 +1,9 @@
 // What this page knows about the appliance, and whether it may be spoken to. The channel gets its key only from here.
 
 import type { Trust } from '../channel/channel';
-import type { Bytes } from '../verifier/bytes';
-import { type AttestationResult, type Verification, appraise, fetchAndVerify } from '../verifier';
+import type { Bytes } from '@cloister/verifier/bytes';
+import { type AttestationResult, type Verification, appraise } from '@cloister/verifier';
+import { fetchAndVerify } from './evidence';
 
 /** The page does not speak to this appliance: its evidence was refused, or not accepted by the person. */
 export class NotTrusted extends Error {
@@ -13,7 +14,7 @@ export class NotTrusted extends Error {
   }
 }
 
-/** Evidence is renewed this long before the statement runs out, milliseconds. */
+/** Evidence is renewed this long before it, or the statement in it, runs out, milliseconds. */
 const RENEW_BEFORE_MS = 60_000;
 
 const ACCEPTED = 'cloister.development-accepted';
@@ -75,7 +76,7 @@ export class Appliance implements Trust {
 
   async key(): Promise<Bytes> {
     const claims = this.#result?.claims;
-    if (claims && Date.now() > claims.notAfterMs - RENEW_BEFORE_MS) return this.renew();
+    if (claims && Date.now() > claims.validUntilMs - RENEW_BEFORE_MS) return this.renew();
     return this.#trustedKey();
   }
 

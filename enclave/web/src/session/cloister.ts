@@ -4,7 +4,7 @@ import { Api } from '../api/client';
 import type { Me } from '../api/types';
 import { Channel } from '../channel/channel';
 import { ProblemError } from '../channel/problem';
-import { type AttestationResult, awaitsConsent } from '../verifier';
+import { type AttestationResult, awaitsConsent } from '@cloister/verifier';
 import { Appliance, NotTrusted } from './appliance';
 import { forgetSession, keepSession, restoreSession } from './keep';
 import { enrol, logIn } from './opaque';

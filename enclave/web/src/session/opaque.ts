@@ -7,7 +7,7 @@ import type { LoggedIn } from '../api/types';
 import { callUnsigned } from '../api/client';
 import type { Channel } from '../channel/channel';
 import { type SigningSession, deriveRequestKey } from '../channel/signature';
-import { fromBase64Url, toHex } from '../verifier/bytes';
+import { fromBase64Url, toHex } from '@cloister/verifier/bytes';
 
 /** The fewest characters of a password; the server cannot check it, as it never sees it. */
 export const MIN_PASSWORD = 10;

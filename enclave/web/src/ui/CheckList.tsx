@@ -1,7 +1,7 @@
 // The checks, each with its outcome in words and not by colour alone. What was not checked stands apart.
 
 import { sentence } from '../text/words';
-import type { Check, Outcome } from '../verifier';
+import type { Check, Outcome } from '@cloister/verifier';
 import { Check as CheckIcon, Cross, Dash } from './icons';
 import { checkTitle } from './words';
 

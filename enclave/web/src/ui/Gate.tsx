@@ -1,7 +1,7 @@
 // The gate: what was verified, before anything is sent. Nothing behind it can be reached while it is closed.
 
 import { type ReactNode, useEffect, useRef, useState } from 'react';
-import type { Check } from '../verifier';
+import type { Check } from '@cloister/verifier';
 import { CheckList } from './CheckList';
 import { useCloister, useSnapshot } from './context';
 import { Mark } from './icons';

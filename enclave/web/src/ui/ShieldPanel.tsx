@@ -2,7 +2,7 @@
 
 import { useState } from 'react';
 import { messageOf } from '../state/documents';
-import type { Claims } from '../verifier';
+import type { Claims } from '@cloister/verifier';
 import { CheckList } from './CheckList';
 import { useCloister, useSnapshot } from './context';
 import { Panel } from './Panel';

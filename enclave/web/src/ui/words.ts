@@ -1,6 +1,6 @@
 // What the checks mean, for people who have never heard of attestation. And how a file is saved.
 
-import type { Check } from '../verifier';
+import type { Check } from '@cloister/verifier';
 
 /** The title of a check. */
 const CHECK_WORDS: Record<string, string> = {

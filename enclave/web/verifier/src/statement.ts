@@ -2,6 +2,7 @@
 
 import { type Bytes, fromBase64, fromHex, fromUtf8, toHex, utf8 } from './bytes';
 import { type Json, canonical, isObject, parseStrict } from './json';
+import type { SnpEndorsements } from './snp/chain';
 
 /** The media format of a document. */
 export const FORMAT = 'cloister/attestation-document/v1';
@@ -35,6 +36,8 @@ export interface Document {
   readonly statement: Statement;
   readonly tee: string;
   readonly report: Bytes;
+  /** What came along for whoever verifies: certificates, revocation lists, what Intel publishes. */
+  readonly collateral: { readonly [name: string]: Json };
 }
 
 /** Why a document cannot be read: the field, never its value. */
@@ -56,11 +59,24 @@ export function parseDocument(bytes: Uint8Array): Document {
   const nonce = document.nonce === null ? null : fromHex(document.nonce, 32);
   if (document.nonce !== null && nonce === null) throw new Malformed('nonce');
   if (nonce?.every((byte) => byte === 0)) throw new Malformed('a nonce of all zero bytes is not allowed');
-  object(document.collateral, 'collateral', null);
+  const collateral = object(document.collateral, 'collateral', null);
   const evidence = object(document.evidence, 'evidence', ['tee', 'report']);
   const report = fromBase64(evidence.report);
   if (report === null || report.length > MAX_REPORT) throw new Malformed('evidence.report');
-  return { nonce, statement: parseStatement(document.statement), tee: text(evidence.tee, 'evidence.tee'), report };
+  const tee = text(evidence.tee, 'evidence.tee');
+  return { nonce, statement: parseStatement(document.statement), tee, report, collateral };
+}
+
+/**
+ * The certificates of an SNP report in the collateral of a document: `vek`, `ask`, `ark` and `crl`, each DER in base64.
+ * One that is not base64 counts as one that is not a certificate, and is refused as such.
+ */
+export function snpCollateral(collateral: Document['collateral']): SnpEndorsements {
+  const der = (name: string) => {
+    const value = collateral[name];
+    return value === undefined || value === null ? null : (fromBase64(value) ?? new Uint8Array());
+  };
+  return { vek: der('vek'), ask: der('ask'), ark: der('ark'), crl: der('crl') };
 }
 
 const STATEMENT_FIELDS = [

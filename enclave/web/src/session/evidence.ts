@@ -1,11 +1,7 @@
-// The verifier of the page and, later, of the widget: free of any framework. It decides whether anything is sent.
+// Asks the appliance of this origin for evidence, and verifies it. The only thing that happens before evidence is there.
 
-import { type Bytes, randomBytes, toHex } from './bytes';
-import { type Verification, verify } from './verify';
-
-export type { Check, Outcome } from './checks';
-export { type AttestationResult, type DevelopmentTee, type Verdict, appraise, awaitsConsent } from './appraise';
-export { type Claims, type Verification, verify } from './verify';
+import { type Verification, verify } from '@cloister/verifier';
+import { type Bytes, randomBytes, toHex } from '@cloister/verifier/bytes';
 
 /** No evidence could be had. */
 export class NoEvidence extends Error {
@@ -16,7 +12,7 @@ const PATH = '/.well-known/cloister/attestation';
 const TIMEOUT_MS = 15_000;
 const MAX_BYTES = 1 << 20;
 
-/** Asks the appliance of this origin for evidence with a fresh nonce, and verifies it. */
+/** Asks for evidence with a fresh nonce, and verifies it. */
 export async function fetchAndVerify(now: () => number = Date.now): Promise<Verification> {
   const nonce = randomBytes(32);
   return verify(await fetchDocument(nonce), nonce, now());

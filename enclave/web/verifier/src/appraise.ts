@@ -1,8 +1,11 @@
 // Appraisal: given evidence that is true, is it wanted? Judgement apart from truth, as in `cloister-policies`, with the
 // same checks. The page has no pinned values of its own: whoever serves it could change them.
 
-import { type Check, Checklist, type Planned } from './checks';
-import type { Claims, Verification } from './verify';
+import { type Check, Checklist, type Planned, type Verified, optional, required } from './checks';
+import type { Claims, Verification } from './document';
+import type { Judgement } from './policy';
+import { DEFAULT_SNP_POLICY, type SnpPolicy, judgeSnp } from './snp/policy';
+import { DEFAULT_TDX_POLICY, type TdxPolicy, judgeTdx } from './tdx/policy';
 
 /** Whether the person on this page said that a development TEE will do. */
 export type DevelopmentTee = 'refuse' | 'allow';
@@ -14,29 +17,43 @@ export type Verdict = 'accepted' | 'accepted-development' | 'rejected';
 export interface AttestationResult {
   readonly verdict: Verdict;
   readonly checks: readonly Check[];
-  readonly claims: Claims | null;
+  readonly claims: Verified<Claims> | null;
 }
+
+/** What is wanted of the hardware, per kind. */
+export interface HardwarePolicies {
+  readonly snp: SnpPolicy;
+  readonly tdx: TdxPolicy;
+}
+
+/** What is wanted of the hardware unless a caller says otherwise. */
+export const DEFAULT_POLICIES: HardwarePolicies = { snp: DEFAULT_SNP_POLICY, tdx: DEFAULT_TDX_POLICY };
 
 /** A statement may be valid for at most this long from now: two days, as in `policies/appraisal/default.toml`. */
 const MAX_VALIDITY_S = 172_800;
 
 const PLAN: readonly Planned[] = [
-  required('policy.tee', 'run the appliance on hardware with confidential computing'),
-  required('policy.hardware', 'run the appliance in a confidential VM; without one, trust it with nothing'),
-  required('policy.fresh', 'verify again'),
-  required('policy.validity', 'let the appliance renew its statement more often'),
-  optional('policy.commits', 'pin the commit of the release that you reviewed, with cloister-verify'),
-  optional('policy.policies', 'pin the digest of the policies that you reviewed, with cloister-verify'),
-  optional('policy.egress', 'pin the digest of the egress policy that you reviewed, with cloister-verify'),
-  optional('policy.models', 'pin the digests of the models that you accept, with cloister-verify'),
+  required('policy.tee', 'policy', 'run the appliance on hardware with confidential computing'),
+  required('policy.hardware', 'policy', 'run the appliance in a confidential VM; without one, trust it with nothing'),
+  required('policy.fresh', 'policy', 'verify again'),
+  required('policy.validity', 'policy', 'let the appliance renew its statement more often'),
+  optional('policy.commits', 'policy', 'pin the commit of the release that you reviewed, with cloister-verify'),
+  optional('policy.policies', 'policy', 'pin the digest of the policies that you reviewed, with cloister-verify'),
+  optional('policy.egress', 'policy', 'pin the digest of the egress policy that you reviewed, with cloister-verify'),
+  optional('policy.models', 'policy', 'pin the digests of the models that you accept, with cloister-verify'),
 ];
 
 const PINNED = ['policy.commits', 'policy.policies', 'policy.egress', 'policy.models'];
 
 /** Judges the outcome of a verification. */
-export function appraise(verification: Verification, development: DevelopmentTee, nowMs: number): AttestationResult {
+export function appraise(
+  verification: Verification,
+  development: DevelopmentTee,
+  nowMs: number,
+  policies: HardwarePolicies = DEFAULT_POLICIES,
+): AttestationResult {
   const list = new Checklist(PLAN);
-  const claims = verification.claims;
+  const { claims } = verification;
   if (claims === null) return { verdict: 'rejected', checks: [...verification.checks, ...list.checks], claims: null };
 
   const wanted = claims.hardware || development === 'allow';
@@ -50,8 +67,15 @@ export function appraise(verification: Verification, development: DevelopmentTee
   list.expect('policy.validity', seconds <= MAX_VALIDITY_S, valid, valid);
   for (const id of PINNED) list.notDone(id, 'this page pins no value');
 
-  const verdict = !list.allHold ? 'rejected' : claims.hardware ? 'accepted' : 'accepted-development';
-  return { verdict, checks: [...verification.checks, ...list.checks], claims };
+  const machine = judgeMachine(claims, policies);
+  const accepted = list.allHold && (machine?.accepted ?? true);
+  const verdict = !accepted ? 'rejected' : claims.hardware ? 'accepted' : 'accepted-development';
+  return { verdict, checks: [...verification.checks, ...list.checks, ...(machine?.checks ?? [])], claims };
+}
+
+function judgeMachine({ evidence }: Claims, { snp, tdx }: HardwarePolicies): Judgement | null {
+  if (evidence === null) return null;
+  return evidence.tee === 'sev-snp' ? judgeSnp(evidence, snp) : judgeTdx(evidence, tdx);
 }
 
 /** Whether nothing but the person's word is missing: true evidence of a development TEE. */
@@ -62,11 +86,3 @@ export function awaitsConsent(result: AttestationResult): boolean {
 }
 
 const ALLOWED = 'DEVELOPMENT, NOT CONFIDENTIAL: no hardware, allowed by you';
-
-function required(id: string, fix: string): Planned {
-  return { id, required: true, fix };
-}
-
-function optional(id: string, fix: string): Planned {
-  return { id, required: false, fix };
-}

@@ -1,13 +1,13 @@
 // Appraisal: true evidence of a development TEE is rejected until the person says otherwise, and stays marked.
 
 import { describe, expect, it } from 'vitest';
-import { type Claims, type Verification, appraise, awaitsConsent } from '../src/verifier';
+import { type Claims, type Verification, type Verified, appraise, awaitsConsent } from '../src';
 
 const NOW = 1_790_000_000_000;
 
 function verification(hardware: boolean, notAfterMs = NOW + 60_000): Verification {
-  const claims = { hardware, tee: hardware ? 'sev-snp' : 'development', notAfterMs } as Claims;
-  return { checks: [], claims };
+  const claims = { hardware, tee: hardware ? 'sev-snp' : 'development', notAfterMs, evidence: null } as Claims;
+  return { checks: [], claims: claims as Verified<Claims> };
 }
 
 const failed = (result: ReturnType<typeof appraise>) =>

@@ -84,3 +84,28 @@ export function equal(a: Uint8Array, b: Uint8Array): boolean {
 export function randomBytes(length: number): Bytes {
   return crypto.getRandomValues(new Uint8Array(length));
 }
+
+/** Bytes of hex in either case, as Intel's collateral has it, or null. `length` is the wanted number of bytes. */
+export function fromAnyHex(hex: unknown, length: number): Bytes | null {
+  return typeof hex === 'string' ? fromHex(hex.toLowerCase(), length) : null;
+}
+
+/** Whether all bytes are zero. */
+export function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+/** Unsigned 16-bit little-endian number at `at`; 0 beyond the end, so callers check lengths first. */
+export function u16(bytes: Uint8Array, at: number): number {
+  return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
+}
+
+/** Unsigned 32-bit little-endian number at `at`. */
+export function u32(bytes: Uint8Array, at: number): number {
+  return (u16(bytes, at) | (u16(bytes, at + 2) << 16)) >>> 0;
+}
+
+/** Unsigned 64-bit little-endian number at `at`. */
+export function u64(bytes: Uint8Array, at: number): bigint {
+  return BigInt(u32(bytes, at)) | (BigInt(u32(bytes, at + 4)) << 32n);
+}
