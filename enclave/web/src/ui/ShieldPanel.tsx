@@ -3,6 +3,7 @@
 import { useState } from 'react';
 import { messageOf } from '../state/documents';
 import type { Claims } from '@cloister/verifier';
+import { toHex } from '@cloister/verifier/bytes';
 import { CheckList } from './CheckList';
 import { useCloister, useSnapshot } from './context';
 import { Panel } from './Panel';
@@ -70,7 +71,15 @@ function Statement({ claims }: { claims: Claims }) {
       <h3>What the appliance states</h3>
       <dl>
         <dt>Protection</dt>
-        <dd>{claims.hardware ? claims.tee : 'none (development)'}</dd>
+        <dd>{protection(claims)}</dd>
+        {machineFacts(claims).map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>
+              <code className="digest">{value}</code>
+            </dd>
+          </div>
+        ))}
         <dt>Program</dt>
         <dd>
           {claims.build.version} <code>{claims.build.commit.slice(0, 12)}</code>
@@ -100,8 +109,21 @@ function Statement({ claims }: { claims: Claims }) {
           <code className="digest">{claims.egressSha256}</code>
         </dd>
         <dt>Good until</dt>
-        <dd>{timeOf(claims.notAfterMs)}</dd>
+        <dd>{timeOf(claims.validUntilMs)}</dd>
       </dl>
     </section>
   );
+}
+
+function protection({ hardware, evidence }: Claims): string {
+  if (!hardware || evidence === null) return 'none (development)';
+  return evidence.tee === 'sev-snp' ? `AMD SEV-SNP, EPYC ${evidence.product}` : `Intel TDX, ${evidence.tcb.status}`;
+}
+
+/** What a reader can compare with the values of a release. */
+function machineFacts({ evidence }: Claims): [string, string][] {
+  if (evidence === null) return [];
+  if (evidence.tee === 'sev-snp') return [['Measurement of what was started', toHex(evidence.measurement)]];
+  const registers = evidence.rtmrs.map((value, index): [string, string] => [`RTMR${index}`, toHex(value)]);
+  return [['Measurement of the firmware', toHex(evidence.mrTd)], ...registers];
 }
