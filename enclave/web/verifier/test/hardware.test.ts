@@ -1,0 +1,173 @@
+// Documents with evidence of hardware: true ones pass as a whole, and the evidence must speak of the statement in them.
+
+import { describe, expect, it } from 'vitest';
+import { type Bytes, fromUtf8, toBase64, toHex, utf8 } from '../src/bytes';
+import { type Trust, type Verification, appraise, reportData, verify } from '../src';
+import { canonical, type Json } from '../src/json';
+import { counting } from '../../test/bytes';
+import { NOW } from './der';
+import { snp } from './snpMaker';
+import { tdx } from './tdxMaker';
+
+const NONCE = counting(0x10, 32);
+
+const STATEMENT = {
+  v: 1,
+  build: { version: '0.1.0', commit: 'unknown' },
+  tls_spki_sha256: ['aa'.repeat(32)],
+  hpke_keys: ['bb'.repeat(32)],
+  opaque_pk: 'cc'.repeat(32),
+  receipt_keys: [{ key_id: '66687aadf862bd77', public_key: '00'.repeat(32) }],
+  log_keys_root: 'dd'.repeat(32),
+  models: [{ id: 'all-MiniLM-L6-v2', sha256: 'ee'.repeat(32), role: 'embedder' }],
+  policies_sha256: '11'.repeat(32),
+  egress_sha256: '22'.repeat(32),
+  state: { epoch: 3, audit_head: '33'.repeat(32) },
+  not_after: NOW + 60_000,
+};
+
+const bound = (statement: Json = STATEMENT, nonce = NONCE) => reportData({ jcs: utf8(canonical(statement)) }, nonce);
+
+interface Made {
+  readonly document: { [name: string]: unknown; evidence: { tee: string; report: string }; collateral: object };
+  readonly trust: Trust;
+}
+
+function documentOf(tee: string, report: Bytes, collateral: object): Made['document'] {
+  const format = 'cloister/attestation-document/v1';
+  return { format, nonce: toHex(NONCE), statement: STATEMENT, evidence: { tee, report: toBase64(report) }, collateral };
+}
+
+/** A document of an AMD machine. The root is of our own, and taken for AMD's. */
+async function snpDocument(data?: Bytes): Promise<Made> {
+  const { evidence, roots } = await snp({ reportData: data ?? (await bound()) });
+  const { vek, ask, ark } = evidence;
+  if (!vek || !ask || !ark) throw new Error('certificates are missing');
+  const collateral = { vek: toBase64(vek), ask: toBase64(ask), ark: toBase64(ark) };
+  const other = await tdx();
+  const trust = { snp: { ...roots, pinned: true }, tdx: other.roots };
+  return { document: documentOf('sev-snp', evidence.report, collateral), trust };
+}
+
+/** A document of an Intel machine. */
+async function tdxDocument(data?: Bytes): Promise<Made> {
+  const { evidence, roots } = await tdx({ body: { 520: [...(data ?? (await bound()))] } });
+  const other = await snp();
+  const trust = { snp: other.roots, tdx: { ...roots, pinned: true } };
+  return { document: documentOf('tdx', evidence.quote, evidence.collateral as object), trust };
+}
+
+const check = ({ document, trust }: Made, now = NOW) => verify(utf8(JSON.stringify(document)), NONCE, now, trust);
+
+function failed({ checks, claims }: Verification): string | undefined {
+  const failures = checks.filter(({ result }) => result === 'fail').map(({ id }) => id);
+  expect(failures.length).toBeLessThanOrEqual(1);
+  expect(claims === null).toBe(failures.length === 1);
+  return failures[0];
+}
+
+describe.each([
+  ['AMD', snpDocument, 'snp.report.signature'],
+  ['Intel', tdxDocument, 'tdx.signature.quote'],
+] as const)('a document of a machine of %s', (_, make, signature) => {
+  it('is true, accepted, and says what was checked', async () => {
+    const verification = await check(await make());
+    expect(failed(verification)).toBeUndefined();
+    const notDone = verification.checks.filter(({ result }) => result === 'not_done').map(({ id }) => id);
+    expect(notDone.filter((id) => id !== 'snp.crl')).toEqual(['channel.match']);
+    expect(verification.claims).toMatchObject({ hardware: true, validUntilMs: NOW + 60_000 });
+    const result = appraise(verification, 'refuse', NOW);
+    expect(result.checks.filter(({ result }) => result === 'fail')).toEqual([]);
+    expect(result.verdict).toBe('accepted');
+  });
+
+  it('is refused under the roots of AMD and Intel', async () => {
+    const { document } = await make();
+    const verification = await verify(utf8(JSON.stringify(document)), NONCE, NOW);
+    expect(failed(verification)).toMatch(/chain\.(ark|root)$/);
+  });
+
+  it('is no confidential machine under a root that was handed in', async () => {
+    const { document, trust } = await make();
+    const insecure = { snp: { ...trust.snp, pinned: false }, tdx: { ...trust.tdx, pinned: false } };
+    const verification = await check({ document, trust: insecure });
+    expect(verification.claims?.hardware).toBe(false);
+    expect(appraise(verification, 'refuse', NOW).verdict).toBe('rejected');
+  });
+
+  it('is refused when its statement was changed', async () => {
+    const { document, trust } = await make();
+    const statement = { ...STATEMENT, hpke_keys: ['ab'.repeat(32)] };
+    expect(failed(await check({ document: { ...document, statement }, trust }))).toBe('statement.report_data');
+  });
+
+  it('is refused when it was made for another nonce, whatever it says', async () => {
+    expect(failed(await check(await make(await bound(STATEMENT, counting(0x11, 32)))))).toBe('statement.report_data');
+  });
+
+  it('is refused when it has run out', async () => {
+    expect(failed(await check(await make(), NOW + 60_001))).toBe('statement.not_after');
+  });
+
+  it('is refused without its collateral, or with any other', async () => {
+    const { document, trust } = await make();
+    for (const collateral of [{}, { vek: 'AA==' }, { vek: 7, tcb_info: 7 }, { vek: null }]) {
+      expect(failed(await check({ document: { ...document, collateral }, trust }))).toMatch(/^(snp\.vek|tdx\.)/);
+    }
+  });
+
+  it('is refused when its report was altered', async () => {
+    const { document, trust } = await make();
+    const report = Uint8Array.from(Buffer.from(document.evidence.report, 'base64'));
+    report[0x90] = (report[0x90] ?? 0) ^ 1;
+    const evidence = { ...document.evidence, report: toBase64(report) };
+    expect(failed(await check({ document: { ...document, evidence }, trust }))).toBe(signature);
+  });
+
+  it('is not a document of the other kind', async () => {
+    const { document, trust } = await make();
+    for (const tee of ['sev-snp', 'tdx', 'development'].filter((tee) => tee !== document.evidence.tee)) {
+      const evidence = { ...document.evidence, tee };
+      expect(failed(await check({ document: { ...document, evidence }, trust }))).toMatch(/^(snp|tdx|dev)\./);
+    }
+  });
+
+  it('never makes the verifier throw, however it is cut or changed', async () => {
+    const { document, trust } = await make();
+    const bytes = utf8(JSON.stringify(document));
+    for (let at = 0; at < bytes.length; at += 37) {
+      const changed = bytes.slice();
+      changed[at] = (changed[at] ?? 0) ^ 0x05;
+      const { claims } = await verify(changed, NONCE, NOW, trust);
+      // Spaces in certificates, and the chain that nobody reads, may change without changing anything.
+      if (claims !== null) expect(fromUtf8(bytes.slice(Math.max(0, at - 2), at + 2))).toMatch(/\\n|"pck_crl_issuer/);
+      expect((await verify(bytes.slice(0, at), NONCE, NOW, trust)).claims).toBeNull();
+    }
+  });
+});
+
+describe('what is wanted of hardware', () => {
+  it('is judged too: true evidence of a debug guest is rejected', async () => {
+    const { evidence, roots } = await snp({ reportData: await bound(), report: { 0x0a: [0x0b] } });
+    const { vek, ask } = evidence;
+    if (!vek || !ask) throw new Error('certificates are missing');
+    const document = documentOf('sev-snp', evidence.report, { vek: toBase64(vek), ask: toBase64(ask) });
+    const verification = await check({
+      document,
+      trust: { snp: { ...roots, pinned: true }, tdx: (await tdx()).roots },
+    });
+    expect(failed(verification)).toBeUndefined();
+    const result = appraise(verification, 'allow', NOW);
+    expect(result.verdict).toBe('rejected');
+    expect(result.checks.filter(({ result }) => result === 'fail').map(({ id }) => id)).toEqual(['policy.snp.debug']);
+  });
+
+  it('can be pinned by a caller', async () => {
+    const verification = await check(await tdxDocument());
+    const mrtd = ['41'.repeat(48)];
+    expect(appraise(verification, 'refuse', NOW, { snp: {}, tdx: { mrtd } }).verdict).toBe('accepted');
+    expect(appraise(verification, 'refuse', NOW, { snp: {}, tdx: { mrtd: ['42'.repeat(48)] } }).verdict).toBe(
+      'rejected',
+    );
+  });
+});
