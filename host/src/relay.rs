@@ -1,7 +1,13 @@
 //! The relay's life: bind everything or nothing, serve, drain, end.
+//!
+//! Inbound connections are carried by one thread per core, each with a listening socket of its own on the public port
+//! (SO_REUSEPORT, socket(7)): a connection lives on one thread from its first byte to its last, and no thread ever has
+//! to wake another one for it.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::{JoinHandle, available_parallelism};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -11,9 +17,11 @@ use tokio_vsock::{VsockAddr, VsockListener};
 
 use crate::admin::{self, Admin};
 use crate::config::{Config, Inbound};
+use crate::egress;
 use crate::endpoint::Endpoint;
+use crate::inbound::{self, Door};
+use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::{egress, inbound};
 
 /// Waiting connections that the kernel may hold for us.
 const BACKLOG: i32 = 4_096;
@@ -22,7 +30,8 @@ const BACKLOG: i32 = 4_096;
 #[derive(Debug)]
 pub struct Relay {
     config: Config,
-    inbound: TcpListener,
+    /// One for each worker.
+    inbound: Vec<std::net::TcpListener>,
     egress: Option<EgressListener>,
     admin: TcpListener,
     addresses: [SocketAddr; 2],
@@ -61,16 +70,17 @@ impl Relay {
     /// # Errors
     /// The first port that cannot be bound; none stays bound then.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
-        let inbound = listen("inbound.listen", config.inbound.listen)?;
+        let workers = available_parallelism().map_or(1, NonZero::get);
+        let inbound = listen_shared("inbound.listen", config.inbound.listen, workers)?;
         let admin = listen("admin.listen", config.admin)?;
         let egress = match &config.egress {
             None => None,
             Some(egress) => Some(listen_egress(egress.listen)?),
         };
-        let local = |listener: &TcpListener, what| {
-            listener.local_addr().map_err(|source| BindError { what, address: String::new(), source })
-        };
-        let addresses = [local(&inbound, "inbound.listen")?, local(&admin, "admin.listen")?];
+        let no_address = |what| move |source| BindError { what, address: String::new(), source };
+        let public = inbound.first().expect("there is at least one worker").local_addr();
+        let addresses =
+            [public.map_err(no_address("inbound.listen"))?, admin.local_addr().map_err(no_address("admin.listen"))?];
         Ok(Self { config, inbound, egress, admin, addresses })
     }
 
@@ -114,7 +124,14 @@ impl Relay {
             ));
         }
         let drain_timeout = inbound_config.drain_timeout;
-        inbound::accept_loop(self.inbound, inbound_config, metrics, connections.clone(), stop, cut.clone()).await;
+        let limits = Limits::new(inbound_config.max_connections, inbound_config.max_connections_per_source);
+        let workers = self.inbound.into_iter().map(|listener| {
+            let (connections, config) = (connections.clone(), Arc::clone(&inbound_config));
+            let door = Door { config, limits: limits.clone(), metrics: Arc::clone(&metrics), cut: cut.clone() };
+            work(listener, door, connections, stop.clone())
+        });
+        let workers: Vec<JoinHandle<()>> = workers.collect();
+        stop.cancelled().await;
         connections.close();
         let drained = match tokio::time::timeout(drain_timeout, connections.wait()).await {
             Ok(()) => Drained::Clean,
@@ -122,22 +139,65 @@ impl Relay {
         };
         cut.cancel();
         service.close();
-        connections.wait().await;
         service.wait().await;
+        // They end as soon as they have nothing to carry any more.
+        let ended = tokio::task::spawn_blocking(|| workers.into_iter().all(|worker| worker.join().is_ok()));
+        assert!(ended.await.is_ok_and(|all| all), "a worker cannot panic");
         drained
     }
 }
 
-fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    let bind = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        TcpListener::from_std(socket.into())
+/// Starts a worker: a thread that accepts until `stop` and carries what it accepted to its end.
+fn work(
+    listener: std::net::TcpListener,
+    door: Door,
+    connections: TaskTracker,
+    stop: CancellationToken,
+) -> JoinHandle<()> {
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("the system gives an epoll instance").block_on(async {
+            let listener = TcpListener::from_std(listener).expect("it was made for this");
+            inbound::accept_loop(listener, door, connections.clone(), stop).await;
+            connections.wait().await;
+        });
     };
-    bind().map_err(|source| BindError { what, address: address.to_string(), source })
+    std::thread::Builder::new().name("relay".to_owned()).spawn(run).expect("the system gives a thread")
+}
+
+/// As many sockets on one address as there are workers.
+fn listen_shared(
+    what: &'static str,
+    address: SocketAddr,
+    workers: usize,
+) -> Result<Vec<std::net::TcpListener>, BindError> {
+    let error = |source| BindError { what, address: address.to_string(), source };
+    // A shared port could be shared with another relay too, by mistake: a socket that wants it alone finds out.
+    let alone = bind(address, Sharing::Alone).map_err(error)?;
+    let address = alone.local_addr().map_err(error)?;
+    drop(alone);
+    (0..workers).map(|_| bind(address, Sharing::WithOurOwn)).collect::<Result<_, _>>().map_err(error)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    WithOurOwn,
+}
+
+fn bind(address: SocketAddr, sharing: Sharing) -> std::io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == Sharing::WithOurOwn)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    let bound = bind(address, Sharing::Alone).and_then(TcpListener::from_std);
+    bound.map_err(|source| BindError { what, address: address.to_string(), source })
 }
 
 fn listen_egress(endpoint: Endpoint) -> Result<EgressListener, BindError> {
