@@ -166,8 +166,8 @@ impl Logs {
             log.head.vkey = vkey(&checkpoint.origin, log.key.verifying_key().as_bytes());
             log.head.checkpoint = signed;
             let target = head_target(shared, &log.tenant)?;
-            let body = serde_json::to_vec(&log.head).map_err(|_| Error::Encode { collection: HEADS.name() })?;
-            stage.put(shared, &target, Draft::with_body(&target.key, &body), version);
+            let draft = Draft::of(target.meta, &target.key, &log.head)?;
+            stage.put(shared, &target, draft, version);
         }
         Ok(())
     }
@@ -254,5 +254,5 @@ fn head_target(shared: &Shared, tenant: &Arc<Tenant>) -> Result<Target, Error> {
 /// The head of a log, if it has one.
 pub(crate) fn read_head(shared: &Shared, tenant: &Arc<Tenant>) -> Result<Option<Head>, Error> {
     let Some(opened) = shared.read(&head_target(shared, tenant)?)? else { return Ok(None) };
-    serde_json::from_slice(opened.body()).map(Some).map_err(|_| Error::Decode { collection: HEADS.name() })
+    opened.decode(HEADS.meta()).map(Some)
 }

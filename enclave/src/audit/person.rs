@@ -56,7 +56,7 @@ impl PersonKey {
     pub(crate) fn load(shared: &Shared, tenant: &Arc<Tenant>, person: Person) -> Result<Option<Self>, Error> {
         let broken = || Error::Integrity { what: PERSON_KEYS.name() };
         let Some(opened) = shared.read(&target(shared, tenant, person)?)? else { return Ok(None) };
-        let mut record: PersonRecord = serde_json::from_slice(opened.body()).map_err(|_| broken())?;
+        let mut record: PersonRecord = opened.decode(PERSON_KEYS.meta())?;
         let bytes = zeroize::Zeroizing::new(BASE64.decode(&record.key).map_err(|_| broken())?);
         let key = Secret::from_slice(&bytes).ok_or_else(broken)?;
         Ok(Some(Self::new(std::mem::take(&mut record.id), key)))
@@ -71,9 +71,7 @@ impl PersonKey {
     ) -> Result<(Target, Draft), Error> {
         let record = PersonRecord { id: self.id.clone(), key: BASE64.encode(self.key.expose_secret()) };
         let target = target(shared, tenant, person)?;
-        let body = serde_json::to_vec(&record).map_err(|_| Error::Encode { collection: PERSON_KEYS.name() })?;
-        let body = zeroize::Zeroizing::new(body);
-        let draft = Draft::with_body(&target.key, &body);
+        let draft = Draft::of(target.meta, &target.key, &record)?;
         Ok((target, draft))
     }
 

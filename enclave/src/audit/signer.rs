@@ -35,7 +35,7 @@ pub(crate) fn random() -> SigningKey {
 pub(crate) fn load(shared: &Shared, tenant: &Arc<Tenant>) -> Result<Option<SigningKey>, Error> {
     let broken = || Error::Integrity { what: SIGNING_KEYS.name() };
     let Some(opened) = shared.read(&target(shared, tenant)?)? else { return Ok(None) };
-    let record: SigningRecord = serde_json::from_slice(opened.body()).map_err(|_| broken())?;
+    let record: SigningRecord = opened.decode(SIGNING_KEYS.meta())?;
     let wrapped = BASE64.decode(&record.wrapped).map_err(|_| broken())?;
     let seed = shared.roots.audit_sign.unwrap(&associated_data(tenant), &wrapped).map_err(|_| broken())?;
     let seed = Secret::from_slice(&Zeroizing::new(seed)).ok_or_else(broken)?;
@@ -47,8 +47,7 @@ pub(crate) fn record(shared: &Shared, tenant: &Arc<Tenant>, key: &SigningKey) ->
     let seed = Secret::new(key.to_bytes());
     let wrapped = shared.roots.audit_sign.wrap(&associated_data(tenant), seed.expose_secret());
     let record = SigningRecord { wrapped: BASE64.encode(wrapped) };
-    let body = serde_json::to_vec(&record).expect("a string has a JSON form");
     let target = target(shared, tenant).expect("a short key");
-    let draft = Draft::with_body(&target.key, &body);
+    let draft = Draft::of(target.meta, &target.key, &record).expect("a string can be encoded");
     (target, draft)
 }

@@ -89,8 +89,8 @@ impl FullTile {
     /// The record that keeps the tile.
     pub(crate) fn record(&self, shared: &Shared, tenant: &Arc<Tenant>) -> (Target, Draft) {
         let target = tile_target(shared, tenant, self.level, self.index).expect("a short key");
-        let body = serde_json::to_vec(&BASE64.encode(self.hashes.concat())).expect("a string has a JSON form");
-        let draft = Draft::with_body(&target.key, &body);
+        let hashes = BASE64.encode(self.hashes.concat());
+        let draft = Draft::of(target.meta, &target.key, &hashes).expect("a string can be encoded");
         (target, draft)
     }
 }
@@ -103,7 +103,7 @@ fn tile_target(shared: &Shared, tenant: &Arc<Tenant>, level: u8, index: u64) -> 
 fn read_tile(shared: &Shared, tenant: &Arc<Tenant>, level: u8, index: u64) -> Result<Vec<Hash>, Error> {
     let broken = || Error::Integrity { what: TILES.name() };
     let opened = shared.read(&tile_target(shared, tenant, level, index)?)?.ok_or_else(broken)?;
-    let encoded: String = serde_json::from_slice(opened.body()).map_err(|_| broken())?;
+    let encoded: String = opened.decode(TILES.meta())?;
     let bytes = BASE64.decode(encoded).map_err(|_| broken())?;
     let (hashes, rest) = bytes.as_chunks::<32>();
     let whole = rest.is_empty() && u64::try_from(hashes.len()) == Ok(TILE_WIDTH);

@@ -51,8 +51,8 @@ pub(crate) struct Target {
     pub(crate) key: Vec<u8>,
 }
 
-/// Makes a record's body once the places of the batch's audit leaves are known.
-pub(crate) type LateBody = Box<dyn FnOnce(&[LeafPlace]) -> Result<Vec<u8>, Error> + Send>;
+/// Makes a record once the places of the batch's audit leaves are known.
+pub(crate) type LateBody = Box<dyn FnOnce(&Target, &[LeafPlace]) -> Result<Draft, Error> + Send>;
 
 pub(crate) enum Op {
     Put(Target, Draft),
@@ -123,9 +123,7 @@ impl Batch {
         value: &T,
     ) -> &mut Self {
         let op = self.store.target(collection.meta(), Address::Key { group, key }).and_then(|target| {
-            let mut draft = Draft::new(&target.key, 512);
-            let encoded = serde_json::to_writer(&mut draft, value);
-            encoded.map_err(|_| Error::Encode { collection: collection.name() })?;
+            let draft = Draft::of(target.meta, &target.key, value)?;
             within_limit(target.meta, &draft)?;
             Ok(Op::Put(target, draft))
         });
@@ -140,11 +138,8 @@ impl Batch {
         key: &str,
         make: impl FnOnce(&[LeafPlace]) -> T + Send + 'static,
     ) -> &mut Self {
-        let name = collection.name();
         let op = self.store.target(collection.meta(), Address::Key { group: None, key }).map(|target| {
-            let make: LateBody = Box::new(move |leaves| {
-                serde_json::to_vec(&make(leaves)).map_err(|_| Error::Encode { collection: name })
-            });
+            let make: LateBody = Box::new(move |target, leaves| Draft::of(target.meta, &target.key, &make(leaves)));
             Op::PutLate(target, make)
         });
         self.add(op)

@@ -31,7 +31,7 @@ pub enum Error {
         /// The collection.
         collection: &'static str,
     },
-    /// A value cannot be written as JSON.
+    /// A value cannot be encoded.
     #[error("a value of {collection} cannot be encoded")]
     Encode {
         /// The collection.

@@ -173,8 +173,7 @@ impl Lane {
         }
         let prepared = self.logs.prepare(&self.shared, &events)?;
         for (target, make) in late {
-            let body = make(&prepared.places)?;
-            let draft = Draft::with_body(&target.key, &body);
+            let draft = make(&target, &prepared.places)?;
             within_limit(target.meta, &draft)?;
             writes.push((target, Some(draft)));
         }
@@ -244,8 +243,8 @@ impl Lane {
     fn seal_heads(&mut self, stage: &mut Stage) -> Result<(), Error> {
         self.logs.sign(&self.shared, stage, self.state.revision)?;
         let header = header_target(&self.shared, &self.system)?;
-        let body = serde_json::to_vec(&self.state).map_err(|_| Error::Encode { collection: STATE.name() })?;
-        stage.put(&self.shared, &header, Draft::with_body(&header.key, &body), self.state.revision);
+        let draft = Draft::of(header.meta, &header.key, &self.state)?;
+        stage.put(&self.shared, &header, draft, self.state.revision);
         Ok(())
     }
 
@@ -262,6 +261,7 @@ impl Lane {
         let applied = self.shared.disk.database.apply_batch(batch);
         applied.map_err(|error| Error::database("writing a commit", error))?;
         for (tail, version) in stage.overlay.drain() {
+            self.shared.recent.drop(&tail);
             match version {
                 Some(version) => drop(versions.insert(tail, version)),
                 None => drop(versions.remove(&tail)),

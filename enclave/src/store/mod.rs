@@ -6,8 +6,8 @@
 //!
 //! The store refuses to go on after the first fault of the disk: see [`Store::fault`].
 //!
-//! Format and keys are those of protocols, section 9; the cipher is [`xaes`]. What this
-//! issue does not do yet: detecting that the whole disk was put back to an older state.
+//! Format and keys are those of protocols, section 9; the cipher is [`xaes`]. That the
+//! whole disk was put back to an older state is not detected yet.
 
 mod batch;
 mod blob;
@@ -16,6 +16,7 @@ mod disk;
 mod error;
 mod hierarchy;
 mod lane;
+mod recent;
 mod record;
 mod shared;
 mod tenant;
@@ -51,6 +52,7 @@ use crate::keys::secret::random;
 use disk::Disk;
 use hierarchy::RootKeys;
 use lane::{Lane, Request};
+use recent::Recent;
 use tenants::Tenants;
 use versions::Versions;
 
@@ -139,6 +141,7 @@ impl Store {
             disk,
             roots,
             versions: RwLock::new(versions),
+            recent: Recent::default(),
             tenants: RwLock::new(tenants),
             heads: RwLock::default(),
             clock,
@@ -153,9 +156,7 @@ impl Store {
     fn start(mut shared: Arc<Shared>, system: &Arc<Tenant>, newest: Option<u64>) -> Result<Self, Error> {
         let header = shared.read(&lane::header_target(&shared, system)?)?;
         let mut state: StateRecord = match header {
-            Some(header) => {
-                serde_json::from_slice(header.body()).map_err(|_| Error::Decode { collection: STATE.name() })?
-            }
+            Some(header) => header.decode(STATE.meta())?,
             // The header is in every group, so only an empty store has none.
             None if newest.is_some() => return Err(Error::Integrity { what: STATE.name() }),
             None => StateRecord { clean: true, ..StateRecord::default() },

@@ -6,9 +6,14 @@
 //! plaintext = len16 ‖ key ‖ body
 //! AAD       = "rec1" ‖ len16 ‖ tenant ‖ tree u8 ‖ len16 ‖ name ‖ version u64be ‖ schema u16be
 //! ```
+//! The body is MessagePack with the names of the fields: as open to change as JSON, and read in half the time.
+//!
 //! The version is in clear because the map of versions is rebuilt from it at start; it authenticates with the record.
 //! The associated data binds the name, itself a PRF of the key under a key of tenant and collection, because a scan has
 //! to open records whose keys it has yet to learn; the key stands first in the plaintext.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::collection::{Meta, Name};
 use super::error::Error;
@@ -21,6 +26,8 @@ pub(crate) const MAX_STORED_BYTES: usize = 64 * 1024;
 
 const FORMAT: u8 = 1;
 const VERSION_LEN: usize = 8;
+/// Room for a body whose length is not known before it is encoded.
+const BODY_HINT_BYTES: usize = 512;
 const HEADER_LEN: usize = VERSION_LEN + 1 + 4 + NONCE_LEN;
 
 /// A record before sealing: the final buffer with room for the header, so that nothing is copied later.
@@ -40,6 +47,15 @@ impl Draft {
         Self { buffer }
     }
 
+    /// A draft of a value.
+    pub(crate) fn of<T: Serialize>(meta: Meta, key: &[u8], value: &T) -> Result<Self, Error> {
+        let mut draft = Self::new(key, BODY_HINT_BYTES);
+        let encoded = rmp_serde::encode::write_named(&mut draft, value);
+        encoded.map_err(|_| Error::Encode { collection: meta.name })?;
+        Ok(draft)
+    }
+
+    /// A draft of bytes as they are.
     pub(crate) fn with_body(key: &[u8], body: &[u8]) -> Self {
         let mut draft = Self::new(key, body.len());
         draft.buffer.extend_from_slice(body);
@@ -93,12 +109,22 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// Bytes of the plaintext.
+    pub(crate) const fn len(&self) -> usize {
+        self.plaintext.len()
+    }
+
     pub(crate) fn key(&self) -> &[u8] {
         self.plaintext.get(2..self.key_end).unwrap_or_default()
     }
 
     pub(crate) fn body(&self) -> &[u8] {
         self.plaintext.get(self.key_end..).unwrap_or_default()
+    }
+
+    /// The value that [`Draft::of`] encoded.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, meta: Meta) -> Result<T, Error> {
+        rmp_serde::from_slice(self.body()).map_err(|_| Error::Decode { collection: meta.name })
     }
 }
 

@@ -7,13 +7,14 @@ use std::sync::{Arc, RwLock};
 use tokio::sync::watch;
 
 use super::batch::Target;
-use super::collection::{self, Address, Meta, Name};
+use super::collection::{self, Address, Meta};
 use super::disk::Disk;
 use super::error::Error;
 use super::hierarchy::{RootKeys, Tenant};
+use super::recent::Recent;
 use super::record::{self, Opened};
 use super::tenants::{self, Tenants};
-use super::versions::Versions;
+use super::versions::{Tail, Versions};
 use crate::audit;
 use crate::clock::Clock;
 
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) disk: Disk,
     pub(crate) roots: RootKeys,
     pub(crate) versions: RwLock<Versions>,
+    pub(super) recent: Recent,
     pub(super) tenants: RwLock<Tenants>,
     pub(crate) heads: RwLock<BTreeMap<String, audit::Head>>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -96,25 +98,42 @@ impl Shared {
     }
 
     /// Reads and opens a record, if there is one.
-    pub(crate) fn read(&self, target: &Target) -> Result<Option<Opened>, Error> {
+    pub(crate) fn read(&self, target: &Target) -> Result<Option<Arc<Opened>>, Error> {
         let broken = || Error::Integrity { what: target.meta.name };
-        let name: &Name = &target.name;
+        let (name, tail) = (&target.name, target.name.tail());
         let (expected, stored) = {
             // Under the lock the disk and the map tell of the same commit.
             let versions = self.versions.read().map_err(|_| Error::Stopped)?;
+            let expected = versions.get(&tail).copied();
+            if let Some(opened) = expected.and_then(|version| self.recent.get(&tail, version)) {
+                return (opened.key() == target.key).then_some(Some(opened)).ok_or_else(broken);
+            }
             let stored = self.disk.database.get(name.as_bytes());
-            (versions.get(&name.tail()).copied(), stored.map_err(|error| Error::database("reading a record", error))?)
+            (expected, stored.map_err(|error| Error::database("reading a record", error))?)
         };
         match (expected, stored) {
             (None, None) => Ok(None),
             (Some(expected), Some(stored)) => {
                 let keys = target.tenant.tree(&self.roots, target.meta);
                 let opened = record::open(&target.tenant, &keys.cipher, target.meta, name.as_bytes(), &stored)?;
-                let same = opened.version == expected && opened.key() == target.key;
-                same.then_some(Some(opened)).ok_or_else(broken)
+                if opened.version != expected || opened.key() != target.key {
+                    return Err(broken());
+                }
+                let opened = Arc::new(opened);
+                self.keep(tail, &opened)?;
+                Ok(Some(opened))
             }
             (Some(_), None) | (None, Some(_)) => Err(broken()),
         }
+    }
+
+    /// Keeps an opened record for the next reader, unless it was overwritten while it was being opened.
+    fn keep(&self, tail: Tail, opened: &Arc<Opened>) -> Result<(), Error> {
+        let versions = self.versions.read().map_err(|_| Error::Stopped)?;
+        if versions.get(&tail) == Some(&opened.version) {
+            self.recent.keep(tail, opened);
+        }
+        Ok(())
     }
 
     /// What a scan found, if it is current; otherwise what is there now.

@@ -14,7 +14,7 @@ use super::blob;
 use super::collection::{Address, Collection, Meta};
 use super::error::Error;
 use super::hierarchy::Tenant;
-use super::record::{self, Opened};
+use super::record;
 use crate::audit;
 
 /// The records of one tenant.
@@ -101,7 +101,7 @@ impl TenantStore {
     ) -> Result<Option<(T, Version)>, Error> {
         let target = self.target(collection.meta(), address)?;
         let Some(opened) = self.inner.shared.read(&target)? else { return Ok(None) };
-        Ok(Some((decode(collection.meta(), &opened)?, Version(opened.version))))
+        Ok(Some((opened.decode(collection.meta())?, Version(opened.version))))
     }
 
     /// Reads all records of a collection, sorted by key. In a grouped collection the same key may occur more than once.
@@ -158,7 +158,7 @@ impl TenantStore {
             let Some(stored) = self.inner.shared.current(meta, &name, stored)? else { continue };
             let keys = tenant.tree(&self.inner.shared.roots, meta);
             let opened = record::open(&tenant, &keys.cipher, meta, &name, &stored)?;
-            records.push((meta.decode_key(opened.key())?, decode(meta, &opened)?));
+            records.push((meta.decode_key(opened.key())?, opened.decode(meta)?));
         }
         records.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(records)
@@ -197,8 +197,4 @@ impl TenantStore {
         batch.put(collection, key, value);
         Ok(batch.commit().await?.version)
     }
-}
-
-fn decode<T: DeserializeOwned>(meta: Meta, opened: &Opened) -> Result<T, Error> {
-    serde_json::from_slice(opened.body()).map_err(|_| Error::Decode { collection: meta.name })
 }
