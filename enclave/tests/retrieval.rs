@@ -145,6 +145,18 @@ fn segmented() -> Index {
     index
 }
 
+#[test]
+fn s0_17_what_every_search_may_compare_whole_becomes_no_graph() {
+    let index = Index::with_limits(Limits { exact_rows: 50, buffer_rows: 20 });
+    for n in 0..5 {
+        add(&index, n, &made(n, 10));
+    }
+    assert!(!index.wants_merge());
+    assert!(!index.merge());
+    add(&index, 5, &made(5, 10));
+    assert!(index.wants_merge(), "one document more is too much for comparing all");
+}
+
 fn sealed(index: &Index) -> Vec<Vec<u8>> {
     index.segment_ids().into_iter().map(|id| index.segment_bytes(id, MODEL).unwrap().unwrap()).collect()
 }

@@ -25,13 +25,13 @@ pub const CANDIDATES: usize = 50;
 pub struct Limits {
     /// Up to this many allowed rows every one is compared: exact, and about a millisecond for the default of 20,000.
     pub exact_rows: usize,
-    /// This many rows wait in the append buffer before they become a segment.
+    /// Above that, this many rows wait in the append buffer, which every search compares, before they become a segment.
     pub buffer_rows: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { exact_rows: 20_000, buffer_rows: 20_000 }
+        Self { exact_rows: 20_000, buffer_rows: 4_096 }
     }
 }
 
@@ -176,7 +176,7 @@ impl Index {
     pub fn merge(&self) -> bool {
         let (rows, vectors, merged, numbering) = {
             let state = self.read();
-            let Some(merged) = merge_plan(&state, self.limits.buffer_rows) else { return false };
+            let Some(merged) = merge_plan(&state, self.limits) else { return false };
             let allowed = state.allowed(&Filter::All);
             let old = state.segments.iter().filter(|(id, _)| merged.contains(id)).flat_map(|(_, s)| s.rows());
             let rows: Vec<u32> = old.chain(state.buffer.iter().copied()).filter(|row| allowed.row(*row)).collect();
@@ -196,7 +196,7 @@ impl Index {
     /// Whether [`Index::merge`] would do something.
     #[must_use]
     pub fn wants_merge(&self) -> bool {
-        merge_plan(&self.read(), self.limits.buffer_rows).is_some()
+        merge_plan(&self.read(), self.limits).is_some()
     }
 
     /// The segments that there are; a number never means another segment later.
@@ -266,8 +266,8 @@ fn hit(state: &State, row: u32, score: f32, cosine: f32) -> Option<Hit> {
 }
 
 /// Which segments go into a new one with the buffer: from the smallest up, while each is less than twice what is there.
-fn merge_plan(state: &State, buffer_rows: usize) -> Option<Vec<SegmentId>> {
-    if state.buffer.len() < buffer_rows {
+fn merge_plan(state: &State, limits: Limits) -> Option<Vec<SegmentId>> {
+    if state.live_rows() <= limits.exact_rows || state.buffer.len() < limits.buffer_rows {
         return None;
     }
     let mut by_size: Vec<(usize, SegmentId)> = state.segments.iter().map(|(id, s)| (s.len(), *id)).collect();

@@ -176,6 +176,11 @@ impl State {
         self.live.len()
     }
 
+    /// Rows that can be found.
+    pub(super) const fn live_rows(&self) -> usize {
+        self.rows.len() - self.dead_rows
+    }
+
     pub(super) fn holds(&self, document: DocumentId) -> bool {
         self.live.contains_key(&document)
     }
