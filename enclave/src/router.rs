@@ -109,6 +109,7 @@ fn openai() -> Router<AppState> {
 fn aliases() -> Router<AppState> {
     Router::new()
         .route("/memory", post(memory::remember))
+        .route("/login", post(auth::legacy_login))
         .route("/dashboard/login/start", post(auth::login_start))
         .route("/dashboard/login/finish", post(auth::dashboard_login_finish))
         .route("/dashboard/logout", post(auth::logout))

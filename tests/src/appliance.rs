@@ -32,8 +32,8 @@ pub struct Options {
     pub embedder: PathBuf,
     /// Catalogue id and file of a chat model; quotation mode without.
     pub generator: Option<Generator>,
-    /// Further lines for the enclave's `[limits]`, `name = value`, which replace the sample's.
-    pub limits: Vec<(String, String)>,
+    /// Further settings of the enclave, a table's name and a field's name and its value, which replace the sample's.
+    pub settings: Vec<([&'static str; 2], toml::Value)>,
 }
 
 /// A chat model.
@@ -63,7 +63,7 @@ impl Options {
             port: 0,
             embedder: models.join("all-minilm-l6-v2-q8_0.gguf"),
             generator: None,
-            limits: Vec::new(),
+            settings: Vec::new(),
         })
     }
 }
@@ -268,8 +268,8 @@ fn write_configs(options: &Options, enclave: SocketAddr, admin: SocketAddr) -> a
             set(&mut config, &["models", "generator", "sha256"], sha256.clone().into());
         }
     }
-    for (name, value) in &options.limits {
-        set(&mut config, &["limits", name], value.parse::<toml::Value>().unwrap_or_else(|_| value.clone().into()));
+    for (path, value) in &options.settings {
+        set(&mut config, path, value.clone());
     }
     fs::write(data.join("enclave.toml"), toml::to_string(&config)?)?;
 

@@ -27,7 +27,7 @@ where
         let (Some(value), None) = (values.next(), values.next()) else { return Err(Error::Unauthenticated.into()) };
         let identity = Arc::<Identity>::from_ref(state);
         let used = identity.authenticate_bearer(value.as_bytes())?;
-        identity.touch_api_key(&used).await?;
+        identity.touch_bearer(&used).await?;
         Ok(access.caller(used.who)?)
     }
 }

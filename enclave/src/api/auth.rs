@@ -15,12 +15,14 @@ use cloister_protocol::api::{
     RegisterStart, RegisterStarted, Registered, Role,
 };
 use cloister_protocol::ids::OrgId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::json::Json;
 use crate::access::{Action, Caller, Target};
 use crate::ehbp::Channel;
-use crate::identity::Identity;
+use crate::identity::{Error, Identity};
 use crate::problem::Problem;
 use crate::serve::Peer;
 
@@ -151,6 +153,38 @@ pub struct Verified {
 pub async fn dashboard_verify(caller: Caller) -> Result<Json<Verified>, Problem> {
     caller.authorize(Action::VerifyCredential, Target::Own)?;
     Ok(Json(Verified { valid: true, role: caller.role(), org_id: caller.org() }))
+}
+
+/// A login in one message (S0-01).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordLogin {
+    user: String,
+    password: String,
+}
+
+impl std::fmt::Debug for PasswordLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordLogin(…)")
+    }
+}
+
+/// The oldest login, for clients that cannot do better; as if absent unless the configuration allows it.
+pub async fn legacy_login(
+    State(identity): State<Arc<Identity>>,
+    peer: Option<Extension<Peer>>,
+    Json(PasswordLogin { user, password }): Json<PasswordLogin>,
+) -> Result<Response, Problem> {
+    if !identity.allows_legacy_login() {
+        return Err(Problem::NotFound);
+    }
+    match identity.login_with_password(&user, Zeroizing::new(password), source(peer)).await {
+        Ok(token) => Ok(Json(json!({ "token": token })).into_response()),
+        Err(Error::LoginFailed | Error::Login(_)) => {
+            Ok((StatusCode::UNAUTHORIZED, Json(json!({ "error": "invalid login" }))).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn encrypted(channel: Channel) -> Result<(), Problem> {

@@ -258,12 +258,14 @@ fn identity(c: &mut Checker, raw: RawIdentity) -> Option<Settings> {
     let session_idle_ms = c.number("identity.session_idle_ms", raw.session_idle_ms, UP_TO_A_WEEK);
     let owner_enrolment_ms = c.number("identity.owner_enrolment_ms", raw.owner_enrolment_ms, UP_TO_A_WEEK);
     let member_enrolment_ms = c.number("identity.member_enrolment_ms", raw.member_enrolment_ms, UP_TO_A_WEEK);
+    let legacy_login = c.optional("identity.legacy_login", raw.legacy_login, "must be true or false");
     c.unknown("identity.", &raw.unknown);
     Some(Settings {
         session_absolute_ms: session_absolute_ms?,
         session_idle_ms: session_idle_ms?,
         owner_enrolment_ms: owner_enrolment_ms?,
         member_enrolment_ms: member_enrolment_ms?,
+        legacy_login: legacy_login.unwrap_or(false),
         organisation_name: organisation?,
         workspace_name: workspace?,
     })

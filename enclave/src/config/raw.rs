@@ -93,6 +93,7 @@ raw! {
         session_idle_ms: u64,
         owner_enrolment_ms: u64,
         member_enrolment_ms: u64,
+        legacy_login: bool,
     }
     /// `[egress]`
     RawEgress {

@@ -18,14 +18,6 @@ pub(super) const PREFIX: &str = "clk_";
 /// Keys of one person.
 const MOST_KEYS: usize = 100;
 
-/// A valid API key in use.
-#[derive(Debug)]
-pub struct ApiKeyUse {
-    digest: Digest,
-    /// Who uses it.
-    pub who: Authenticated,
-}
-
 impl Identity {
     /// Makes an API key for a workspace. The secret is in the answer and nowhere else.
     ///
@@ -97,27 +89,22 @@ impl Identity {
         }
     }
 
-    /// Reads an `Authorization` header. Anything but `Bearer clk_…` with a valid key is refused alike (S0-04).
+    /// The person behind a valid key.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`], [`Error::Store`].
-    pub fn authenticate_bearer(&self, authorization: &[u8]) -> Result<ApiKeyUse, Error> {
-        let secret = bearer(authorization).ok_or(Error::Unauthenticated)?;
-        let digest = secret.digest();
-        let record = self.system().get(&API_KEY_INDEX, &digest.key())?.ok_or(Error::Unauthenticated)?;
-        if !self.is_approved(record.person)? {
-            return Err(Error::Unauthenticated);
-        }
+    pub(super) fn api_key(&self, secret: &Token<32>) -> Result<Authenticated, Error> {
+        let record = self.system().get(&API_KEY_INDEX, &secret.digest().key())?.ok_or(Error::Unauthenticated)?;
         let credential = Credential::ApiKey(record.id, record.workspace);
-        Ok(ApiKeyUse { digest, who: Authenticated { person: record.person, org: record.org, credential } })
+        Ok(Authenticated { person: record.person, org: record.org, credential })
     }
 
     /// Notes that a key was used, once a minute.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn touch_api_key(&self, used: &ApiKeyUse) -> Result<(), Error> {
-        let (system, key, now_ms) = (self.system(), used.digest.key(), self.now_ms());
+    pub(super) async fn touch_api_key(&self, digest: Digest, now_ms: u64) -> Result<(), Error> {
+        let (system, key) = (self.system(), digest.key());
         let Some((mut record, version)) = system.get_versioned(&API_KEY_INDEX, &key)? else {
             return Err(Error::Unauthenticated);
         };
@@ -134,10 +121,4 @@ impl Identity {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// The secret in `Bearer clk_<43 base64url>`; the scheme's case does not matter (RFC 9110, section 11.1).
-fn bearer(authorization: &[u8]) -> Option<Token<32>> {
-    let (scheme, secret) = std::str::from_utf8(authorization).ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Token::parse(secret.strip_prefix(PREFIX)?))?
 }

@@ -13,10 +13,10 @@ use super::guesses::AccountGuesses;
 use super::login::LoginName;
 use super::opaque::{self, Record, Started};
 use super::records::{ACCOUNTS, AccountRecord, AccountStatus, LOGIN_GUESSES, LOGIN_INDEX};
+use super::sessions::Kind;
 use super::signature::RequestKey;
 use super::{Error, Identity, fresh, login_event};
 use crate::audit::{Class, Event, Outcome};
-use crate::keys::secret::Secret;
 use crate::store::Batch;
 
 /// Under this key the counts of names that nobody has are written, so that a login costs one write either way.
@@ -85,6 +85,11 @@ impl Identity {
     /// # Errors
     /// [`Error::LoginFailed`] for whatever is wrong with it; [`Error::Opaque`], [`Error::Store`].
     pub async fn finish_login(&self, request: &LoginFinish) -> Result<LoggedIn, Error> {
+        self.end_login(request, Kind::Signed).await
+    }
+
+    /// [`Self::finish_login`] with a session of this kind.
+    pub(super) async fn end_login(&self, request: &LoginFinish, kind: Kind) -> Result<LoggedIn, Error> {
         let now_ms = self.now_ms();
         let login = self.pending.take(request.login_id, now_ms).ok_or(Error::LoginFailed)?;
         let PendingLogin { started, account, index, source } = login;
@@ -96,13 +101,20 @@ impl Identity {
         let account = self.account(&index)?.filter(|a| a.record.status == AccountStatus::Approved);
         let Some(account) = account else { return Err(Error::LoginFailed) };
         let guesses = self.lock_guesses().refund(index, source);
-        self.begin_session(&account, &session_key, guesses, now_ms).await
+        let key = RequestKey::derive(&session_key);
+        self.begin_session(&account, (kind, &key), guesses, now_ms).await
+    }
+
+    /// Ends a login whose client has found that its password is wrong.
+    pub(super) async fn give_up_login<T>(&self, id: LoginId) -> Result<T, Error> {
+        let account = self.pending.take(id, self.now_ms()).and_then(|login| login.account);
+        self.fail(account, opaque::Error::Unproven).await
     }
 
     async fn begin_session(
         &self,
         account: &Account,
-        session_key: &Secret<64>,
+        (kind, key): (Kind, &RequestKey),
         guesses: AccountGuesses,
         now_ms: u64,
     ) -> Result<LoggedIn, Error> {
@@ -110,7 +122,7 @@ impl Identity {
         let role = self.tenancy.role(record.org, *person)?.ok_or(Error::LoginFailed)?;
         let org_name = self.tenancy.organisation_name(record.org)?.ok_or(Error::LoginFailed)?;
         let mut batch = self.system().batch();
-        let (session, written) = self.new_session(*person, record.org, &RequestKey::derive(session_key), now_ms);
+        let (session, written) = self.new_session((*person, record.org), kind, key, now_ms);
         batch.join(written);
         batch.put(&LOGIN_GUESSES, &person.to_string(), &guesses);
         let mut tenant = self.organisation(record.org).batch();
@@ -129,7 +141,7 @@ impl Identity {
     }
 
     /// Writes down that a login failed: in the organisation's log, or, for a name that nobody has, in the appliance's.
-    async fn fail(&self, account: Option<Account>, refused: opaque::Error) -> Result<LoggedIn, Error> {
+    async fn fail<T>(&self, account: Option<Account>, refused: opaque::Error) -> Result<T, Error> {
         let batch = match account {
             Some(account) => self.failure(&account, "password"),
             None => {

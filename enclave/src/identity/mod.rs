@@ -5,8 +5,10 @@
 //! Every change of state is written together with its audit event, or not at all.
 
 mod api_keys;
+mod bearer;
 mod enrolments;
 pub mod guesses;
+mod legacy;
 pub mod login;
 mod logins;
 pub mod opaque;
@@ -21,8 +23,9 @@ pub mod token;
 use std::sync::{Arc, Mutex};
 
 use cloister_protocol::ids::{OrgId, PersonId, WorkspaceId};
+use tokio::sync::Semaphore;
 
-pub use api_keys::ApiKeyUse;
+pub use bearer::BearerUse;
 pub use sessions::Session;
 
 use crate::access::TenantScope;
@@ -99,6 +102,8 @@ pub struct Settings {
     pub owner_enrolment_ms: u64,
     /// How long the code of an invited person works, milliseconds.
     pub member_enrolment_ms: u64,
+    /// Whether name and password may be sent in one message (S0-01).
+    pub legacy_login: bool,
     /// What the first organisation is called.
     pub organisation_name: String,
     /// What its first workspace is called.
@@ -115,6 +120,7 @@ impl Settings {
             session_idle_ms: 30 * MINUTE_MS,
             owner_enrolment_ms: 24 * 60 * MINUTE_MS,
             member_enrolment_ms: 15 * MINUTE_MS,
+            legacy_login: false,
             organisation_name: "Organisation".to_owned(),
             workspace_name: "General".to_owned(),
         }
@@ -132,6 +138,8 @@ pub struct Identity {
     pending: Pending<PendingLogin>,
     guesses: Mutex<Guesses>,
     nonces: NonceCache,
+    /// Slots for stretching passwords of the legacy login.
+    stretching: Semaphore,
     started_ms: u64,
 }
 
@@ -149,6 +157,7 @@ impl Identity {
             pending: Pending::new(PENDING_LOGINS),
             guesses: Mutex::default(),
             nonces: NonceCache::new(NONCES),
+            stretching: Semaphore::new(legacy::STRETCHING),
         }
     }
 
@@ -185,7 +194,7 @@ pub struct Authenticated {
 /// The credential of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
-    /// A signed request of a session.
+    /// A session: a signed request, or the token of a legacy login.
     Session(token::Digest),
     /// An API key, good for one workspace.
     ApiKey(cloister_protocol::ids::ApiKeyId, WorkspaceId),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::guesses::AccountGuesses;
+use super::sessions::Kind;
 use crate::store::Collection;
 
 /// Accounts, by person.
@@ -64,6 +65,8 @@ pub(super) struct SessionRecord {
     #[zeroize(skip)]
     pub(super) org: OrgId,
     pub(super) request_key: [u8; 32],
+    #[zeroize(skip)]
+    pub(super) kind: Kind,
     pub(super) created_ms: u64,
     /// To the minute.
     pub(super) last_used_ms: u64,

@@ -4,6 +4,8 @@
 
 use cloister_protocol::ids::{OrgId, PersonId};
 
+use serde::{Deserialize, Serialize};
+
 use super::records::{ACCOUNTS, AccountStatus, SESSIONS, SessionRecord};
 use super::signature::RequestKey;
 use super::token::{Digest, Token};
@@ -12,6 +14,16 @@ use crate::access::Authorized;
 use crate::audit::Class;
 use crate::keys::secret::Secret;
 use crate::store::{self, Batch};
+
+/// What a request of a session must show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// A signature under its key; the name alone is worth nothing.
+    Signed,
+    /// Its name, as a bearer token: only from a legacy login.
+    Bearer,
+}
 
 /// A live session.
 #[derive(Debug)]
@@ -25,8 +37,8 @@ impl Identity {
     /// A new session's name, and the batch that writes it.
     pub(super) fn new_session(
         &self,
-        person: PersonId,
-        org: OrgId,
+        (person, org): (PersonId, OrgId),
+        kind: Kind,
         key: &RequestKey,
         now_ms: u64,
     ) -> (Token<32>, Batch) {
@@ -35,6 +47,7 @@ impl Identity {
             person,
             org,
             request_key: *key.expose_secret(),
+            kind,
             created_ms: now_ms,
             last_used_ms: now_ms,
             expires_ms: now_ms.saturating_add(self.settings.session_absolute_ms),
@@ -45,13 +58,14 @@ impl Identity {
         (name, batch)
     }
 
-    /// The live session of this name, whose key must now verify the request.
+    /// The live session of this name and kind. For a signed one, its key must now verify the request.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`], [`Error::Store`].
-    pub(super) fn session(&self, name: &Token<32>, now_ms: u64) -> Result<Session, Error> {
+    pub(super) fn session(&self, name: &Token<32>, kind: Kind, now_ms: u64) -> Result<Session, Error> {
         let digest = name.digest();
-        let record = self.system().get(&SESSIONS, &digest.key())?.filter(|record| record.is_live(now_ms));
+        let record = self.system().get(&SESSIONS, &digest.key())?;
+        let record = record.filter(|record| record.is_live(now_ms) && record.kind == kind);
         let record = record.ok_or(Error::Unauthenticated)?;
         let who = Authenticated { person: record.person, org: record.org, credential: Credential::Session(digest) };
         let request_key = RequestKey::from_secret(Secret::new(record.request_key));
