@@ -26,7 +26,7 @@ struct Model {
 fn model() -> Model {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tiny-chat.gguf");
-    let digest = tiny_model::write(&path).unwrap();
+    let digest = tiny_model::write(&path, tiny_model::TINY).unwrap();
     Model { _dir: dir, path, digest }
 }
 

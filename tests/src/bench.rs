@@ -5,8 +5,11 @@
 
 pub mod embedding;
 pub mod life;
+mod peer;
 pub mod relay;
 pub mod store;
+pub mod streaming;
+pub mod vectors;
 
 use serde::Serialize;
 

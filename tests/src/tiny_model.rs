@@ -1,4 +1,4 @@
-//! A chat model of half a megabyte: llama architecture, random weights from a fixed seed, a real byte-level tokenizer.
+//! Chat models of any size: llama architecture, random weights from a fixed seed, a real byte-level tokenizer.
 //!
 //! What it says means nothing, but it says it as any model does: llama.cpp loads it, tokenises real text with it, and
 //! draws words one after another. Same bytes on every machine, so its digest can stand in a configuration.
@@ -9,10 +9,22 @@ use std::path::Path;
 use cloister_models::ModelDigest;
 use cloister_models::gguf::{TensorType, Value, Writer};
 
-const WIDTH: usize = 64;
-const HEADS: usize = 4;
-const LAYERS: usize = 2;
-const FEED_FORWARD: usize = 128;
+/// How large a model is, and whether it ever ends its turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    width: usize,
+    heads: usize,
+    layers: usize,
+    feed_forward: usize,
+    /// If not, it speaks until the limit of tokens.
+    ends: bool,
+}
+
+/// Half a megabyte: what tests load.
+pub const TINY: Shape = Shape { width: 64, heads: 4, layers: 2, feed_forward: 128, ends: true };
+/// 155 MB of weights to be read for every token, so that a token takes as long as one of a small real model.
+pub const SLOW: Shape = Shape { width: 512, heads: 8, layers: 12, feed_forward: 1408, ends: false };
+
 /// Tokens that fit into its context at most.
 pub const CONTEXT_TOKENS: u32 = 32_768;
 
@@ -27,45 +39,46 @@ const WORDS: &str = "the of and to in is that for it as was with be by on not he
     between being under three never know same last while us off might great go come since against right came take used \
     answer question document page section model key seal enclave report proof tenant record";
 
-/// Writes the model and returns its digest.
+/// Writes a model and returns its digest.
 ///
 /// # Errors
 /// Those of the file system.
-pub fn write(path: &Path) -> std::io::Result<ModelDigest> {
-    let bytes = bytes();
+pub fn write(path: &Path, shape: Shape) -> std::io::Result<ModelDigest> {
+    let bytes = bytes(shape);
     std::fs::write(path, &bytes)?;
     Ok(ModelDigest::of(&bytes))
 }
 
-/// The model's file.
+/// A model's file.
 #[must_use]
-pub fn bytes() -> Vec<u8> {
-    let vocabulary = Vocabulary::new();
+pub fn bytes(shape: Shape) -> Vec<u8> {
+    let Shape { width, layers, feed_forward, .. } = shape;
+    let vocabulary = Vocabulary::new(shape.ends);
     let mut writer = Writer::new("llama");
-    describe(&mut writer, &vocabulary);
+    describe(&mut writer, &vocabulary, shape);
     let mut numbers = Numbers(0x5eed_c105_7e5e_ed00);
-    let embedding = numbers.take(WIDTH * vocabulary.tokens.len(), 1.0);
-    writer.tensor("token_embd.weight", &[WIDTH, vocabulary.tokens.len()], TensorType::F32, &embedding);
-    writer.tensor("output_norm.weight", &[WIDTH], TensorType::F32, &[1.0; WIDTH]);
+    let embedding = numbers.take(width * vocabulary.tokens.len(), 1.0);
+    writer.tensor("token_embd.weight", &[width, vocabulary.tokens.len()], TensorType::F32, &embedding);
+    writer.tensor("output_norm.weight", &[width], TensorType::F32, &vec![1.0; width]);
     let mut output = Vec::new();
     for token in 0..vocabulary.tokens.len() {
         // Only words and the end of a turn are ever likely: single bytes would make no readable text.
-        let spread = if vocabulary.is_said(token) { 6.0 / square_root(WIDTH) } else { 0.0 };
-        output.extend(numbers.take(WIDTH, spread));
+        let spread = if vocabulary.is_said(token) { 6.0 / square_root(width) } else { 0.0 };
+        output.extend(numbers.take(width, spread));
     }
-    writer.tensor("output.weight", &[WIDTH, vocabulary.tokens.len()], TensorType::F32, &output);
-    for layer in 0..LAYERS {
+    writer.tensor("output.weight", &[width, vocabulary.tokens.len()], TensorType::F32, &output);
+    for layer in 0..layers {
         for norm in ["attn_norm", "ffn_norm"] {
-            writer.tensor(&format!("blk.{layer}.{norm}.weight"), &[WIDTH], TensorType::F32, &[1.0; WIDTH]);
+            writer.tensor(&format!("blk.{layer}.{norm}.weight"), &[width], TensorType::F32, &vec![1.0; width]);
         }
         for (name, dims) in [
-            ("attn_q", [WIDTH, WIDTH]),
-            ("attn_k", [WIDTH, WIDTH]),
-            ("attn_v", [WIDTH, WIDTH]),
-            ("attn_output", [WIDTH, WIDTH]),
-            ("ffn_gate", [WIDTH, FEED_FORWARD]),
-            ("ffn_up", [WIDTH, FEED_FORWARD]),
-            ("ffn_down", [FEED_FORWARD, WIDTH]),
+            ("attn_q", [width, width]),
+            ("attn_k", [width, width]),
+            ("attn_v", [width, width]),
+            ("attn_output", [width, width]),
+            ("ffn_gate", [width, feed_forward]),
+            ("ffn_up", [width, feed_forward]),
+            ("ffn_down", [feed_forward, width]),
         ] {
             let weights = numbers.take(dims[0] * dims[1], 1.5 / square_root(dims[0]));
             writer.tensor(&format!("blk.{layer}.{name}.weight"), &dims, TensorType::F32, &weights);
@@ -74,20 +87,20 @@ pub fn bytes() -> Vec<u8> {
     writer.to_bytes()
 }
 
-fn describe(writer: &mut Writer, vocabulary: &Vocabulary) {
+fn describe(writer: &mut Writer, vocabulary: &Vocabulary, shape: Shape) {
     let text = |text: &str| Value::String(text.to_owned());
     let number = |number: usize| Value::U32(u32::try_from(number).expect("small constants"));
     writer.set("general.type", text("model"));
     writer.set("general.name", text("Cloister tiny chat (random weights)"));
     writer.set("general.file_type", Value::U32(0)); // F32
     writer.set("llama.context_length", Value::U32(CONTEXT_TOKENS));
-    writer.set("llama.embedding_length", number(WIDTH));
-    writer.set("llama.feed_forward_length", number(FEED_FORWARD));
-    writer.set("llama.block_count", number(LAYERS));
-    writer.set("llama.attention.head_count", number(HEADS));
-    writer.set("llama.attention.head_count_kv", number(HEADS));
+    writer.set("llama.embedding_length", number(shape.width));
+    writer.set("llama.feed_forward_length", number(shape.feed_forward));
+    writer.set("llama.block_count", number(shape.layers));
+    writer.set("llama.attention.head_count", number(shape.heads));
+    writer.set("llama.attention.head_count_kv", number(shape.heads));
     writer.set("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5));
-    writer.set("llama.rope.dimension_count", number(WIDTH / HEADS));
+    writer.set("llama.rope.dimension_count", number(shape.width / shape.heads));
     writer.set("llama.vocab_size", number(vocabulary.tokens.len()));
     writer.set("tokenizer.ggml.model", text("gpt2"));
     writer.set("tokenizer.ggml.pre", text("gpt-2"));
@@ -109,7 +122,7 @@ struct Vocabulary {
 }
 
 impl Vocabulary {
-    fn new() -> Self {
+    fn new(ends: bool) -> Self {
         let mut tokens: Vec<String> = (0..=255).map(|byte| byte_character(byte).to_string()).collect();
         let mut known: HashSet<String> = tokens.iter().cloned().collect();
         let mut merges = Vec::new();
@@ -131,7 +144,9 @@ impl Vocabulary {
             }
         }
         said.extend([",", "."].map(str::to_owned));
-        said.insert(SPECIAL[2].to_owned());
+        if ends {
+            said.insert(SPECIAL[2].to_owned());
+        }
         tokens.extend(SPECIAL.map(str::to_owned));
         Self { tokens, merges, said }
     }

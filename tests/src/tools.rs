@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use crate::appliance::Generator;
 pub use crate::appliance::binaries;
+use crate::tiny_model;
 
 /// Runs `cloister-verify` with these arguments.
 ///
@@ -21,9 +22,17 @@ pub fn verify(args: &[&str]) -> anyhow::Result<Output> {
 /// # Errors
 /// If it cannot be written.
 pub fn tiny_chat_model(dir: &Path) -> anyhow::Result<Generator> {
-    let path = dir.join("tiny-chat.gguf");
-    let digest = crate::tiny_model::write(&path)?;
-    Ok(Generator { id: "tiny-chat".to_owned(), path, sha256: Some(digest.to_string()) })
+    chat_model(dir, tiny_model::TINY)
+}
+
+/// Writes a chat model of random weights into `dir`.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn chat_model(dir: &Path, shape: tiny_model::Shape) -> anyhow::Result<Generator> {
+    let path = dir.join("random-chat.gguf");
+    let digest = tiny_model::write(&path, shape)?;
+    Ok(Generator { id: "random-chat".to_owned(), path, sha256: Some(digest.to_string()) })
 }
 
 /// Runs the independent checker of exports (`tests/go`), built on Go's own note and log packages; true if it accepts.

@@ -65,7 +65,7 @@ fn models(dir: &std::path::Path, writes: Writes) -> LoadedModels {
 }
 
 fn nonsense(dir: &std::path::Path) -> Generator {
-    let bytes = super::tiny_model::bytes();
+    let bytes = super::tiny_model::bytes(super::tiny_model::TINY);
     let path = dir.join("nonsense.gguf");
     std::fs::write(&path, &bytes).unwrap();
     let config = GeneratorConfig {

@@ -3,14 +3,13 @@
 //! The peer is `deploy/bench.d/embedding_peer.py` in one long-lived process. Before anything is timed, both sides'
 //! vectors are compared: a figure of a side that computes something else would mean nothing.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use cloister_models::{Catalogue, Embedder};
 
+use super::peer::Peer;
 use super::{Figure, Target, median};
 
 const ROUNDS: usize = 5;
@@ -26,8 +25,6 @@ pub struct Setup<'a> {
     pub models: &'a Path,
     /// A Python interpreter that has sentence-transformers.
     pub python: &'a Path,
-    /// `embedding_peer.py`.
-    pub peer: &'a Path,
     /// The unpacked model of the package, for the peer.
     pub peer_model: &'a Path,
 }
@@ -42,8 +39,8 @@ pub fn run(setup: &Setup<'_>) -> anyhow::Result<Vec<Figure>> {
     let embedder = Embedder::load(&setup.models.join(&entry.file), &entry.sha256, THREADS)?;
     let texts = texts(&embedder)?;
     let tokens: usize = texts.iter().map(|text| embedder.count_tokens(text)).sum();
-    let mut peer = Peer::start(setup)?;
-    let theirs: Vec<Vec<f32>> = peer.exchange(&serde_json::to_string(&texts)?)?;
+    let mut peer = Peer::start(setup.python, "embedding_peer.py", &[setup.peer_model])?;
+    let theirs: Vec<Vec<f32>> = peer.ask(&texts)?;
     let similarity = least_similarity(&embedder.embed(&texts)?, &theirs)?;
     ensure!(similarity > 0.99, "the two sides compute different vectors (cosine {similarity})");
     let mut speeds = (Vec::new(), Vec::new());
@@ -52,7 +49,7 @@ pub fn run(setup: &Setup<'_>) -> anyhow::Result<Vec<Figure>> {
         let start = Instant::now();
         embedder.embed(&texts)?;
         speeds.0.push(per_second(tokens, start.elapsed().as_secs_f64()));
-        speeds.1.push(per_second(tokens, peer.exchange("1")?));
+        speeds.1.push(per_second(tokens, peer.ask(&round)?));
     }
     let (ours, theirs) = (median(speeds.0), median(speeds.1));
     Ok(vec![Figure::ratio("embedding", "sentence-transformers", "tokens/s", ours, theirs, Target::AtLeast(1.0))])
@@ -93,42 +90,4 @@ fn least_similarity(ours: &[Vec<f32>], theirs: &[Vec<f32>]) -> anyhow::Result<f3
     ensure!(ours.len() == theirs.len(), "the peer answered with another number of vectors");
     let dot = |(a, b): (&Vec<f32>, &Vec<f32>)| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
     Ok(ours.iter().zip(theirs).map(dot).fold(1.0, f32::min))
-}
-
-/// The Python process; it ends with this value.
-struct Peer {
-    process: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn start(setup: &Setup<'_>) -> anyhow::Result<Self> {
-        let mut process = Command::new(setup.python)
-            .arg(setup.peer)
-            .arg(setup.peer_model)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("starting the peer")?;
-        let input = process.stdin.take().context("its input")?;
-        let output = BufReader::new(process.stdout.take().context("its output")?);
-        Ok(Self { process, input, output })
-    }
-
-    fn exchange<T: serde::de::DeserializeOwned>(&mut self, line: &str) -> anyhow::Result<T> {
-        writeln!(self.input, "{line}")?;
-        self.input.flush()?;
-        let mut answer = String::new();
-        self.output.read_line(&mut answer)?;
-        serde_json::from_str(&answer).context("the peer gave up; is sentence-transformers installed?")
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _killed = self.process.kill();
-        let _ended = self.process.wait();
-    }
 }

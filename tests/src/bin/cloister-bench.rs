@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
-use cloister_tests::appliance::checkout;
 use cloister_tests::bench::{self, Figure, Target};
 
 /// Prints each figure, what it is measured against, and whether it reaches its target.
@@ -22,6 +21,12 @@ struct Cli {
     /// The unpacked model of the package, for sentence-transformers.
     #[arg(long)]
     peer_model: Option<PathBuf>,
+    /// Descriptions of Debian packages, one a line, for the vectors.
+    #[arg(long)]
+    descriptions: Option<PathBuf>,
+    /// Folder for what takes long to make and is kept.
+    #[arg(long, default_value = "var/bench")]
+    cache: PathBuf,
     /// Folder of the models.
     #[arg(long, default_value = "var/models")]
     models: PathBuf,
@@ -35,8 +40,12 @@ enum What {
     Store,
     /// Start and idle memory of the product.
     Life,
+    /// Streaming through relay, TLS and EHBP beside plain HTTP.
+    Streaming,
     /// Embedding beside sentence-transformers.
     Embedding,
+    /// Vector search beside hnswlib.
+    Vectors,
 }
 
 #[tokio::main]
@@ -54,15 +63,27 @@ async fn main() -> anyhow::Result<()> {
     if wanted(What::Life) {
         figures.extend(tokio::task::block_in_place(|| bench::life::run(dir.path()))?);
     }
+    if wanted(What::Streaming) {
+        figures.extend(bench::streaming::run(dir.path()).await?);
+    }
+    let missing = "deploy/bench gets the Python peers and what they work on";
     if wanted(What::Embedding) {
-        let missing = "deploy/bench gets the Python peers";
         let setup = bench::embedding::Setup {
             models: &cli.models,
             python: cli.python.as_deref().context(missing)?,
-            peer: &checkout().join("deploy/bench.d/embedding_peer.py"),
             peer_model: cli.peer_model.as_deref().context(missing)?,
         };
         figures.extend(tokio::task::block_in_place(|| bench::embedding::run(&setup))?);
+    }
+    if wanted(What::Vectors) {
+        std::fs::create_dir_all(&cli.cache)?;
+        let setup = bench::vectors::Setup {
+            models: &cli.models,
+            python: cli.python.as_deref().context(missing)?,
+            descriptions: cli.descriptions.as_deref().context(missing)?,
+            cache: &cli.cache,
+        };
+        figures.extend(tokio::task::block_in_place(|| bench::vectors::run(&setup))?);
     }
     print(&figures, cli.json)
 }
