@@ -19,8 +19,10 @@ pub mod document;
 pub mod encoding;
 pub mod export;
 pub mod note;
+mod reader;
 pub mod receipt;
 pub mod statement;
+pub mod tdx;
 pub mod tlog;
 pub mod verify;
 
