@@ -17,6 +17,7 @@ pub mod check;
 pub mod development;
 pub mod document;
 pub mod encoding;
+pub mod eventlog;
 pub mod export;
 pub mod note;
 mod reader;
