@@ -21,9 +21,9 @@ use cloister_attestation::{Check, Stage, VerifiedEvidence};
 use serde::{Deserialize, Serialize};
 
 /// The policy for relying parties that say nothing else.
-pub const DEFAULT: &str = include_str!("../appraisal/default.toml");
+pub const DEFAULT: &str = include_str!("../../appraisal/default.toml");
 /// The policy for trying the product without hardware.
-pub const DEVELOPMENT: &str = include_str!("../appraisal/development.toml");
+pub const DEVELOPMENT: &str = include_str!("../../appraisal/development.toml");
 
 const PLAN: &[Planned] = &[
     Planned::required(
