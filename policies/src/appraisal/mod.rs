@@ -14,6 +14,9 @@
 //! | `policy.egress` | the digest of its egress policy is one of the pinned ones |
 //! | `policy.models` | every loaded model is one of the pinned ones |
 
+pub mod tdx;
+mod tdx_error;
+
 use cloister_attestation::check::{Checklist, ExitClass, Planned, all_hold};
 use cloister_attestation::document::Tee;
 use cloister_attestation::encoding::Digest;
