@@ -23,6 +23,7 @@ pub mod config;
 pub mod documents;
 pub mod egress;
 pub mod ehbp;
+mod fresh;
 pub mod identity;
 pub mod keys;
 pub mod limiter;

@@ -10,9 +10,10 @@ use tokio::sync::mpsc::Receiver;
 use super::job::{Answers, Ask, InConversation};
 use super::question::{Question, Sampling, TURNS};
 use super::records::{CONVERSATIONS, ConversationRecord, MESSAGES, RECEIPTS, owner_group};
-use super::{Error, job};
+use super::Error;
 use crate::access::Authorized;
 use crate::audit::Class;
+use crate::fresh;
 use crate::retrieval::Filter;
 use crate::store::{Store, TenantStore};
 
@@ -48,7 +49,7 @@ impl<'a> Conversations<'a> {
         if self.store.list_in(&CONVERSATIONS, &self.group)?.len() >= MOST_CONVERSATIONS {
             return Err(Error::Full);
         }
-        let id = ConversationId::from_parts(now_ms, job::random()?);
+        let id = fresh::id(ConversationId::from_parts, now_ms);
         let record =
             ConversationRecord { id, assistant_id, title: String::new(), created_ms: now_ms, updated_ms: now_ms };
         let event = self

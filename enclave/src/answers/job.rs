@@ -17,6 +17,7 @@ use super::{Error, Question};
 use crate::access::Authorized;
 use crate::audit;
 use crate::clock::Clock;
+use crate::fresh;
 use crate::problem::Problem;
 use crate::store::TenantStore;
 
@@ -82,7 +83,7 @@ impl Answers {
             self.keep_question(&ask, conversation, asked_ms).await?;
         }
         // Ids sort by time: the answer's is of a later millisecond than its question's.
-        let answer_id = MessageId::from_parts(asked_ms + 1, random()?);
+        let answer_id = fresh::id(MessageId::from_parts, asked_ms + 1);
         let (sender, receiver) = channel(EVENTS);
         let begun = Begun { ask, answer_id, asked_ms, place };
         let answers = self.clone();
@@ -97,7 +98,7 @@ impl Answers {
             record.title = title_of(&ask.question.text);
         }
         let message = Message {
-            id: MessageId::from_parts(now_ms, random()?),
+            id: fresh::id(MessageId::from_parts, now_ms),
             role: MessageRole::User,
             text: ask.question.text.clone(),
             kind: None,
@@ -159,7 +160,7 @@ impl Answers {
     async fn record(&self, begun: &Begun, draft: Draft) -> Result<Message, Error> {
         let Begun { ask, answer_id, .. } = begun;
         let now_ms = self.clock.now_ms().max(begun.asked_ms + 1);
-        let receipt_id = ReceiptId::from_parts(now_ms, random()?);
+        let receipt_id = fresh::id(ReceiptId::from_parts, now_ms);
         let models = &self.engine.models;
         let model = models.generator.as_ref().zip(models.generator_id.clone());
         let model = model.map(|(generator, id)| receipt::Model { id, sha256: Hex(*generator.digest().as_bytes()) });
@@ -211,11 +212,4 @@ fn event(begun: &Begun, draft: &Draft, body: &receipt::ReceiptBody) -> audit::Ev
         event = event.detail("model", model.id.clone()).detail("model_sha256", model.sha256.to_string());
     }
     event.outcome(if draft.kind == AnswerKind::Stopped { audit::Outcome::Failure } else { audit::Outcome::Success })
-}
-
-/// 128 random bits for an id.
-pub(crate) fn random() -> Result<u128, Error> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Error::Interrupted)?;
-    Ok(u128::from_be_bytes(bytes))
 }

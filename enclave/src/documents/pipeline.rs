@@ -14,10 +14,11 @@ use super::records::{
     CHUNKS, ChunkRecord, DOCUMENTS, DocumentRecord, Embedding, FILES, PARENTS, ParentRecord, Stage, chunks, parent_key,
 };
 use super::service::{Change, Inner, delete_passages};
-use super::upload::{random, ready_copy};
+use super::upload::ready_copy;
 use super::{DocumentProblem, Documents, Error};
 use crate::access::TenantScope;
 use crate::audit::{Class, Event, Outcome};
+use crate::fresh;
 use crate::store::{self, TenantStore, Version};
 
 /// Passages per call of the model: small enough that a question in between waits about a second.
@@ -325,7 +326,7 @@ struct ChunkIds {
 
 impl ChunkIds {
     fn new(now_ms: u64) -> Result<Self, Error> {
-        Ok(Self { now_ms, next: random()? & !u128::from(u32::MAX) })
+        Ok(Self { now_ms, next: fresh::bits() & !u128::from(u32::MAX) })
     }
 
     const fn next(&mut self) -> ChunkId {

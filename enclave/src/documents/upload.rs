@@ -11,6 +11,7 @@ use super::service::{ATTEMPTS, Inner, pause};
 use super::{Documents, Error};
 use crate::access::TenantScope;
 use crate::audit::Event;
+use crate::fresh;
 use crate::store::{self, TenantStore};
 
 /// A received file and what was said about it.
@@ -74,7 +75,7 @@ impl Inner {
         };
         let created_ms = self.parts.clock.now_ms();
         Ok(DocumentRecord {
-            id: DocumentId::from_parts(created_ms, random()?),
+            id: fresh::id(DocumentId::from_parts, created_ms),
             workspace_id: upload.workspace,
             uploaded_by: upload.person,
             given_title: optional("title", &upload.title)?,
@@ -189,11 +190,4 @@ pub(super) fn ready_copy(
         }
     }
     Ok(None)
-}
-
-/// 80 random bits for an id.
-pub(super) fn random() -> Result<u128, Error> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Error::Unavailable)?;
-    Ok(u128::from_be_bytes(bytes) & ((1 << 80) - 1))
 }

@@ -7,9 +7,10 @@ use cloister_protocol::ids::ApiKeyId;
 
 use super::records::{API_KEY_INDEX, API_KEYS, ApiKeyIndexRecord, ApiKeyRecord};
 use super::token::{Digest, Token};
-use super::{Authenticated, Credential, Error, Identity, MINUTE_MS, fresh};
+use super::{Authenticated, Credential, Error, Identity, MINUTE_MS};
 use crate::access::Authorized;
 use crate::audit::Class;
+use crate::fresh;
 use crate::store;
 use crate::tenancy::Name;
 
@@ -31,7 +32,7 @@ impl Identity {
         if tenant.list_in(&API_KEYS, &group)?.len() >= MOST_KEYS {
             return Err(Error::Full { what: "api keys" });
         }
-        let (id, secret) = (fresh(ApiKeyId::from_parts, now_ms), Token::<32>::generate());
+        let (id, secret) = (fresh::id(ApiKeyId::from_parts, now_ms), Token::<32>::generate());
         let digest = secret.digest().key();
         let (person, org, workspace) = (by.person(), by.org(), request.workspace_id);
         let record = ApiKeyRecord { name: name.into(), workspace, digest: digest.clone(), created_ms: now_ms };

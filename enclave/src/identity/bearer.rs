@@ -1,7 +1,7 @@
 //! `Authorization: Bearer …` (RFC 6750): an API key, or the token of a legacy login.
 
 use super::api_keys::PREFIX;
-use super::sessions::Kind;
+use super::records::SessionKind;
 use super::token::{Digest, Token};
 use super::{Authenticated, Credential, Error, Identity};
 
@@ -29,7 +29,7 @@ impl Identity {
             Bearer::ApiKey(secret) => (secret.digest(), self.api_key(&secret)?),
             // Switching the legacy login off ends what it began.
             Bearer::Session(_) if !self.allows_legacy_login() => return Err(Error::Unauthenticated),
-            Bearer::Session(name) => (name.digest(), self.session(&name, Kind::Bearer, self.now_ms())?.who),
+            Bearer::Session(name) => (name.digest(), self.session(&name, SessionKind::Bearer, self.now_ms())?.who),
         };
         if !self.is_approved(who.person)? {
             return Err(Error::Unauthenticated);

@@ -6,9 +6,10 @@ use cloister_protocol::ids::EnrolmentId;
 use super::records::{ENROLMENTS, EnrolmentRecord};
 use super::registration::role_name;
 use super::token::Token;
-use super::{Error, Identity, fresh};
+use super::{Error, Identity};
 use crate::access::Authorized;
 use crate::audit::{Class, Event};
+use crate::fresh;
 
 /// Codes that may be open at once.
 const MOST_OPEN: usize = 1000;
@@ -25,7 +26,7 @@ impl Identity {
         }
         let code = Token::<16>::generate();
         let record = EnrolmentRecord {
-            id: fresh(EnrolmentId::from_parts, now_ms),
+            id: fresh::id(EnrolmentId::from_parts, now_ms),
             org: Some(by.org()),
             role: request.role,
             created_by: Some(by.person()),
@@ -64,7 +65,7 @@ impl Identity {
         }
         let code = Token::<16>::generate();
         let record = EnrolmentRecord {
-            id: fresh(EnrolmentId::from_parts, now_ms),
+            id: fresh::id(EnrolmentId::from_parts, now_ms),
             org: None,
             role: Role::Owner,
             created_by: None,

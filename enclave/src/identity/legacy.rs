@@ -19,7 +19,7 @@ use rand_core::OsRng;
 use sha2::Sha512;
 use zeroize::Zeroizing;
 
-use super::sessions::Kind;
+use super::records::SessionKind;
 use super::{Error, Identity};
 
 /// Passwords that are stretched at once, at 64 MiB each.
@@ -85,7 +85,7 @@ impl Identity {
             return self.give_up_login(answered.login_id).await;
         };
         let finish = LoginFinish { login_id: answered.login_id, finish_login_request };
-        Ok(self.end_login(&finish, Kind::Bearer).await?.session)
+        Ok(self.end_login(&finish, SessionKind::Bearer).await?.session)
     }
 }
 

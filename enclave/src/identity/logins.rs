@@ -12,11 +12,11 @@ use cloister_protocol::ids::{LoginId, OrgId, PersonId};
 use super::guesses::AccountGuesses;
 use super::login::LoginName;
 use super::opaque::{self, Record, Started};
-use super::records::{ACCOUNTS, AccountRecord, AccountStatus, LOGIN_GUESSES, LOGIN_INDEX};
-use super::sessions::Kind;
+use super::records::{ACCOUNTS, AccountRecord, AccountStatus, LOGIN_GUESSES, LOGIN_INDEX, SessionKind};
 use super::signature::RequestKey;
-use super::{Error, Identity, fresh, login_event};
+use super::{Error, Identity, login_event};
 use crate::audit::{Class, Event, Outcome};
+use crate::fresh;
 use crate::store::Batch;
 
 /// Under this key the counts of names that nobody has are written, so that a login costs one write either way.
@@ -71,7 +71,7 @@ impl Identity {
 
         let guesses = self.count_guess(index, account.as_ref(), source, now_ms)?;
         let key = account.as_ref().map_or_else(|| NOBODY.to_owned(), |a| a.person.to_string());
-        let login_id = fresh(LoginId::from_parts, now_ms);
+        let login_id = fresh::id(LoginId::from_parts, now_ms);
         let given_up = self.pending.insert(login_id, PendingLogin { started, account, index, source }, now_ms);
         let mut batch = self.system().batch();
         batch.put(&LOGIN_GUESSES, &key, &guesses);
@@ -85,11 +85,11 @@ impl Identity {
     /// # Errors
     /// [`Error::LoginFailed`] for whatever is wrong with it; [`Error::Opaque`], [`Error::Store`].
     pub async fn finish_login(&self, request: &LoginFinish) -> Result<LoggedIn, Error> {
-        self.end_login(request, Kind::Signed).await
+        self.end_login(request, SessionKind::Signed).await
     }
 
     /// [`Self::finish_login`] with a session of this kind.
-    pub(super) async fn end_login(&self, request: &LoginFinish, kind: Kind) -> Result<LoggedIn, Error> {
+    pub(super) async fn end_login(&self, request: &LoginFinish, kind: SessionKind) -> Result<LoggedIn, Error> {
         let now_ms = self.now_ms();
         let login = self.pending.take(request.login_id, now_ms).ok_or(Error::LoginFailed)?;
         let PendingLogin { started, account, index, source } = login;
@@ -114,7 +114,7 @@ impl Identity {
     async fn begin_session(
         &self,
         account: &Account,
-        (kind, key): (Kind, &RequestKey),
+        (kind, key): (SessionKind, &RequestKey),
         guesses: AccountGuesses,
         now_ms: u64,
     ) -> Result<LoggedIn, Error> {

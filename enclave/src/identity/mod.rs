@@ -31,7 +31,6 @@ pub use sessions::Session;
 use crate::access::TenantScope;
 use crate::audit;
 use crate::clock::Clock;
-use crate::keys::secret::random;
 use crate::store::{self, Store, TenantStore};
 use crate::tenancy::{self, Tenancy};
 use guesses::{Guesses, TooMany};
@@ -198,11 +197,6 @@ pub enum Credential {
     Session(token::Digest),
     /// An API key, good for one workspace.
     ApiKey(cloister_protocol::ids::ApiKeyId, WorkspaceId),
-}
-
-/// A fresh id, given its kind's constructor.
-pub(crate) fn fresh<T>(make: fn(u64, u128) -> T, now_ms: u64) -> T {
-    make(now_ms, u128::from_be_bytes(random()))
 }
 
 /// An event about a login, with the name of its account where only the person's key opens it.

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::guesses::AccountGuesses;
-use super::sessions::Kind;
 use crate::store::Collection;
 
 /// Accounts, by person.
@@ -57,6 +56,16 @@ pub(super) struct LoginIndexRecord {
     pub(super) person: PersonId,
 }
 
+/// What a request of a session must show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SessionKind {
+    /// A signature under its key; the name alone is worth nothing.
+    Signed,
+    /// Its name, as a bearer token: only from a legacy login.
+    Bearer,
+}
+
 /// A session. The request key is sealed with it, so that a restart logs nobody out.
 #[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub(super) struct SessionRecord {
@@ -66,7 +75,7 @@ pub(super) struct SessionRecord {
     pub(super) org: OrgId,
     pub(super) request_key: [u8; 32],
     #[zeroize(skip)]
-    pub(super) kind: Kind,
+    pub(super) kind: SessionKind,
     pub(super) created_ms: u64,
     /// To the minute.
     pub(super) last_used_ms: u64,

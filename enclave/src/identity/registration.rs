@@ -14,8 +14,9 @@ use super::records::{
     ACCOUNTS, AccountRecord, AccountStatus, ENROLMENTS, EnrolmentRecord, LOGIN_INDEX, LoginIndexRecord,
 };
 use super::token::Token;
-use super::{Error, Identity, fresh};
+use super::{Error, Identity};
 use crate::audit::{Class, Event};
+use crate::fresh;
 use crate::store::{self, Batch, Version};
 
 /// An enrolment that may be used now.
@@ -48,8 +49,8 @@ impl Identity {
         let login: LoginName = request.login.parse()?;
         let record = Record::parse(&request.registration_record)?;
         let open = self.open_enrolment(&request.enrolment_code, now_ms)?;
-        let person = fresh(PersonId::from_parts, now_ms);
-        let org = open.record.org.unwrap_or_else(|| fresh(OrgId::from_parts, now_ms));
+        let person = fresh::id(PersonId::from_parts, now_ms);
+        let org = open.record.org.unwrap_or_else(|| fresh::id(OrgId::from_parts, now_ms));
         let account = AccountRecord {
             login: login.expose_typed().to_owned(),
             opaque_record: record.encode(),
@@ -86,7 +87,7 @@ impl Identity {
             .put(&LOGIN_INDEX, &index, &LoginIndexRecord { person })
             .put(&ACCOUNTS, &person.to_string(), account);
         if open.record.org.is_none() {
-            let workspace = fresh(WorkspaceId::from_parts, now_ms);
+            let workspace = fresh::id(WorkspaceId::from_parts, now_ms);
             let names = (self.settings.organisation_name.as_str(), self.settings.workspace_name.as_str());
             system.join(self.tenancy.found(org, workspace, names, person, now_ms)?);
         }

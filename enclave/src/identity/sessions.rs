@@ -4,9 +4,7 @@
 
 use cloister_protocol::ids::{OrgId, PersonId};
 
-use serde::{Deserialize, Serialize};
-
-use super::records::{ACCOUNTS, AccountStatus, SESSIONS, SessionRecord};
+use super::records::{ACCOUNTS, AccountStatus, SESSIONS, SessionKind, SessionRecord};
 use super::signature::RequestKey;
 use super::token::{Digest, Token};
 use super::{Authenticated, Credential, Error, Identity, MINUTE_MS};
@@ -14,16 +12,6 @@ use crate::access::Authorized;
 use crate::audit::Class;
 use crate::keys::secret::Secret;
 use crate::store::{self, Batch};
-
-/// What a request of a session must show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
-    /// A signature under its key; the name alone is worth nothing.
-    Signed,
-    /// Its name, as a bearer token: only from a legacy login.
-    Bearer,
-}
 
 /// A live session.
 #[derive(Debug)]
@@ -38,7 +26,7 @@ impl Identity {
     pub(super) fn new_session(
         &self,
         (person, org): (PersonId, OrgId),
-        kind: Kind,
+        kind: SessionKind,
         key: &RequestKey,
         now_ms: u64,
     ) -> (Token<32>, Batch) {
@@ -62,7 +50,7 @@ impl Identity {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`], [`Error::Store`].
-    pub(super) fn session(&self, name: &Token<32>, kind: Kind, now_ms: u64) -> Result<Session, Error> {
+    pub(super) fn session(&self, name: &Token<32>, kind: SessionKind, now_ms: u64) -> Result<Session, Error> {
         let digest = name.digest();
         let record = self.system().get(&SESSIONS, &digest.key())?;
         let record = record.filter(|record| record.is_live(now_ms) && record.kind == kind);

@@ -16,6 +16,7 @@ use crate::access::Authorized;
 use crate::answers::sentences::sentences;
 use crate::audit;
 use crate::clock::Clock;
+use crate::fresh;
 use crate::retrieval::vector::{dot, unit};
 use crate::store::{self, Collection, TenantStore};
 
@@ -98,7 +99,7 @@ impl Memory {
             Ok(Note { vectors: vectors.collect(), text, model: embedder.digest().to_string(), created_ms: now_ms })
         });
         let note = preparing.await.map_err(|_| Error::Interrupted)??;
-        let id = MemoryId::from_parts(now_ms, crate::answers::job::random().map_err(|_| Error::Interrupted)?);
+        let id = fresh::id(MemoryId::from_parts, now_ms);
         let mut batch = store.batch();
         let event = by.event(audit::Class::DatastoreWrite, "memory.write").detail("memory", id.to_string());
         batch.put_in(&NOTES, &person.to_string(), &id.to_string(), &note).audit(event);

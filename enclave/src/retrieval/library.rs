@@ -15,6 +15,7 @@ use super::index::SegmentId;
 use super::{Index, Limits, corpus};
 use crate::answers::Error;
 use crate::documents::{Change, Notify};
+use crate::fresh;
 use crate::store::{Collection, TenantStore};
 
 /// The names of a workspace's sealed segments; their bytes are blobs of the same collection.
@@ -171,7 +172,7 @@ impl Library {
             if let Some(name) = sealed.remove(&id) {
                 kept.insert(id, name);
             } else if let Some(bytes) = index.segment_bytes(id, self.model)? {
-                let name = format!("{workspace}/{:032x}", crate::answers::job::random()?);
+                let name = format!("{workspace}/{:032x}", fresh::bits());
                 batch.put_blob(&SEGMENTS, &name, bytes);
                 kept.insert(id, name);
             }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Name, Purpose, Tenancy};
 use crate::access::Authorized;
 use crate::audit::Class;
-use crate::identity::fresh;
+use crate::fresh;
 use crate::store::Collection;
 
 /// Assistants, grouped by workspace.
@@ -51,7 +51,7 @@ impl Tenancy {
             return Err(Error::Full { what: "assistants" });
         }
         let now_ms = self.clock.now_ms();
-        let id = fresh(AssistantId::from_parts, now_ms);
+        let id = fresh::id(AssistantId::from_parts, now_ms);
         let record = AssistantRecord {
             name: name.into(),
             purpose: purpose.into(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, Name, Tenancy};
 use crate::access::{Authorized, TenantScope};
 use crate::audit::{Class, Event};
-use crate::identity::fresh;
+use crate::fresh;
 use crate::store::{Batch, Collection};
 
 const WORKSPACES: Collection<WorkspaceRecord> = Collection::new("workspaces", 7, 1);
@@ -42,7 +42,7 @@ impl Tenancy {
             return Err(Error::Full { what: "workspaces" });
         }
         let now_ms = self.clock.now_ms();
-        let id = fresh(WorkspaceId::from_parts, now_ms);
+        let id = fresh::id(WorkspaceId::from_parts, now_ms);
         let mut batch = tenant.batch();
         put(&mut batch, id, name.clone(), now_ms);
         batch.audit(created(by.event(Class::EntityCreated, CREATE), id));

@@ -14,9 +14,10 @@ use super::{assistant, authorize};
 use crate::access::{Action, Authorized, Caller};
 use crate::answers::conversations::check_question;
 use crate::answers::question::TURNS;
-use crate::answers::{Answers, Ask, Question, job, stream};
+use crate::answers::{Answers, Ask, Question, stream};
 use crate::api::json::Json;
 use crate::app::AppState;
+use crate::fresh;
 use crate::identity::Credential;
 use crate::problem::Problem;
 use crate::retrieval::Filter;
@@ -45,7 +46,7 @@ pub async fn complete(
     let assistant = assistant(&app, &by, &request.model)?;
     let limit = answers.engine.answer_tokens(&request.sampling);
     let frame = Frame {
-        id: format!("chatcmpl-{:032x}", job::random()?),
+        id: format!("chatcmpl-{:032x}", fresh::bits()),
         created: app.clock.now_ms() / 1000,
         model: request.model.clone(),
         limit: u64::try_from(limit).unwrap_or(u64::MAX),

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Claim, Refused, WINDOW_S, verify};
 use crate::api::json;
-use crate::identity::sessions::Kind;
+use crate::identity::records::SessionKind;
 use crate::identity::{Error, Identity};
 use crate::problem::Problem;
 
@@ -42,7 +42,7 @@ async fn authenticate(layer: &SignatureLayer, request: Request) -> Result<Reques
     }
     let identity = &layer.identity;
     let now_ms = identity.now_ms();
-    let session = identity.session(claim.session(), Kind::Signed, now_ms)?;
+    let session = identity.session(claim.session(), SessionKind::Signed, now_ms)?;
     let (mut parts, body) = request.into_parts();
     verify(&parts, &claim, &session.request_key, identity.started_ms, now_ms).map_err(Error::Signature)?;
     let body = json::read(body, layer.body_bytes).await?;
