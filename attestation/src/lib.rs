@@ -22,6 +22,7 @@ pub mod export;
 pub mod note;
 mod reader;
 pub mod receipt;
+pub mod snp;
 pub mod statement;
 pub mod tdx;
 pub mod tlog;
