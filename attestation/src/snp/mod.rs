@@ -33,6 +33,7 @@ mod chain;
 mod crl;
 mod error;
 mod flags;
+pub mod launch;
 mod observation;
 mod plan;
 mod product;
