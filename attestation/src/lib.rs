@@ -13,6 +13,7 @@
 //! tlog::verify_inclusion(&proof, 3, 5, &leaves[3], &tlog::root(&leaves)).expect("a proof that was just made");
 //! ```
 
+pub mod azure;
 pub mod check;
 pub mod development;
 pub mod document;

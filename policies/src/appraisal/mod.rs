@@ -14,6 +14,7 @@
 //! | `policy.egress` | the digest of its egress policy is one of the pinned ones |
 //! | `policy.models` | every loaded model is one of the pinned ones |
 
+pub mod azure;
 pub mod snp;
 mod snp_checks;
 pub mod tdx;
