@@ -21,8 +21,8 @@
 //! | `snp.vek.extensions`, `snp.vek.product` | all of AMD's extensions, and the chain's product in them |
 //! | `snp.report.key_kind` | the report names the kind of key that the certificate holds |
 //! | `snp.report.signature` | the signature over the received bytes |
-//! | `snp.report.reserved` | signed reserved fields are zero |
 //! | `snp.report.product` | CPUID in the report is of the chain's product; not done for version 2, which has none |
+//! | `snp.report.reserved` | signed reserved fields are zero |
 //! | `snp.vek.tcb`, `snp.vek.chip` | the key is that of the reported TCB, and of this chip or a provider |
 //! | `snp.report.guest` | the guest asked for the report, not the host |
 //! | `snp.policy.reserved` | reserved bits of the guest policy |
@@ -107,9 +107,10 @@ fn steps(
 
     let signed = check_signature(&report, &vek);
     checks.step("snp.report.signature", |()| "signed by the key in the certificate".to_owned(), signed)?;
+    // The product first: what is reserved in a TCB version depends on it.
+    check_product(checks, claims, vek.product)?;
     let reserved = report.reserved_is_zero().and_then(|()| check_tcb_layout(claims, vek.product));
     checks.step("snp.report.reserved", |()| "all zero".to_owned(), reserved)?;
-
     check_identity(checks, claims, &vek)?;
     check_launch(checks, claims, vek.product)?;
     Ok((report.into_claims(), vek))
@@ -151,18 +152,20 @@ fn check_tcb_layout(claims: &Claims, product: Product) -> Result<(), Error> {
     wrong.map_or(Ok(()), |(offset, _)| Err(Error::ReservedNonzero { offset }))
 }
 
-fn check_identity(checks: &mut Checklist, claims: &Claims, vek: &VerifiedVek) -> Result<(), Error> {
+fn check_product(checks: &mut Checklist, claims: &Claims, chain: Product) -> Result<(), Error> {
     if claims.cpuid.is_none() {
         checks.not_done("snp.report.product", "version 2 has no CPUID: the product is the chain's");
-    } else {
-        let product = match claims.cpuid_product() {
-            None => Err(Error::ProductUnknown),
-            Some(own) if own != vek.product => Err(Error::ProductMismatch),
-            Some(own) => Ok(own),
-        };
-        checks.step("snp.report.product", |product| format!("{product}, as the chain"), product)?;
+        return Ok(());
     }
+    let product = match claims.cpuid_product() {
+        None => Err(Error::ProductUnknown),
+        Some(own) if own != chain => Err(Error::ProductMismatch),
+        Some(_) => Ok(()),
+    };
+    checks.step("snp.report.product", |()| format!("{chain}, as the chain"), product)
+}
 
+fn check_identity(checks: &mut Checklist, claims: &Claims, vek: &VerifiedVek) -> Result<(), Error> {
     let reported = Tcb::decode(vek.product, claims.reported_tcb);
     let tcb = if reported == vek.extensions.tcb { Ok(()) } else { Err(Error::TcbCertMismatch) };
     checks.step("snp.vek.tcb", |()| format!("issued for {reported}"), tcb)?;

@@ -29,9 +29,9 @@ pub(crate) const REPORT: &[Planned] = &[
     VEK_PRODUCT,
     Planned::required("snp.report.key_kind", Stage::Chain, KDS),
     Planned::required("snp.report.signature", Stage::Signature, FORGED),
-    Planned::required("snp.report.reserved", Stage::Parse, "use a verifier that knows this firmware"),
     // Version 2 has no CPUID; in later versions the check is always made.
     Planned::optional("snp.report.product", Stage::Chain, FORGED),
+    Planned::required("snp.report.reserved", Stage::Parse, "use a verifier that knows this firmware"),
     Planned::required("snp.vek.tcb", Stage::Chain, KDS),
     Planned::required("snp.vek.chip", Stage::Chain, KDS),
     Planned::required("snp.report.guest", Stage::Policy, GUEST),
