@@ -5,12 +5,12 @@
 mod vectors;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use cloister_attestation::azure::{Error, Evidence, HclReport, ReportKind, TpmQuote, Verified, verify_snp};
+use cloister_attestation::azure::{Error, Evidence, HclReport, ReportKind, TpmQuote, Verified, verify_snp, verify_tdx};
 use cloister_attestation::check::{Outcome, Stage, all_hold};
 use cloister_attestation::encoding::sha256;
-use cloister_attestation::{Rejected, snp};
+use cloister_attestation::{Rejected, snp, tdx};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vectors::{folder, read};
@@ -84,6 +84,50 @@ fn azure_every_snp_case_has_its_verdict_stage_and_reason() {
         run += 1;
     }
     assert!(run >= 2, "only {run} cases");
+}
+
+fn verify_tdx_case(folder: &Path, now_ms: u64, nonce: &[u8]) -> Result<Verified<tdx::Verified>, Rejected<Error>> {
+    let (hcl_report, td_quote) = (read(&folder.join("hcl_report.bin")), read(&folder.join("quote.bin")));
+    let quote = TpmQuote::from_json(&read(&folder.join("tpm_quote.json"))).unwrap();
+    let td_quote = tdx::Evidence { quote: &td_quote, collateral: None };
+    let td_quote = tdx::verify(&td_quote, &tdx::Roots::pinned(), now_ms).expect("a genuine quote");
+    verify_tdx(&Evidence { hcl_report: &hcl_report, quote: &quote, nonce: Some(nonce) }, td_quote)
+}
+
+#[test]
+fn azure_every_tdx_case_has_its_verdict_stage_and_reason() {
+    let mut run = 0;
+    for (folder, json) in cases("az-tdx") {
+        let Some(seconds) = json["verify_at"].as_u64() else { continue };
+        let expect = &json["expect"];
+        match verify_tdx_case(&folder, seconds * 1000, NONCE) {
+            Ok(verified) => {
+                assert_eq!(expect["verdict"], "accept", "{}", folder.display());
+                assert!(verified.hardware().tcb().is_none(), "without collateral the TCB is unknown");
+                assert!(!all_hold(verified.checks()), "and the verdict is not whole");
+            }
+            Err(rejected) => {
+                let error = rejected.error;
+                assert_eq!(expect["stage"], error.stage().name(), "{}: {error}", folder.display());
+                assert!(expect["reason"].as_array().unwrap().contains(&json!(error.code())), "{error}");
+            }
+        }
+        run += 1;
+    }
+    assert!(run >= 2, "only {run} cases");
+}
+
+/// Everything in it is genuine, but the TPM belongs to another machine than the quote.
+#[test]
+fn azure_a_quote_of_another_td_does_not_speak_of_this_tpm() {
+    let az = folder("attestation/azure").join("az-tdx-v1");
+    let other = read(&folder("attestation/tdx/tdx-real-v4-dstack-2025").join("quote.bin"));
+    let other = tdx::Evidence { quote: &other, collateral: None };
+    let other = tdx::verify(&other, &tdx::Roots::pinned(), 1_788_220_800_000).expect("a genuine quote");
+    let quote = TpmQuote::from_json(&read(&az.join("tpm_quote.json"))).unwrap();
+    let hcl_report = read(&az.join("hcl_report.bin"));
+    let evidence = Evidence { hcl_report: &hcl_report, quote: &quote, nonce: Some(NONCE) };
+    assert_eq!(verify_tdx(&evidence, other).unwrap_err().error, Error::RuntimeDataHash);
 }
 
 /// Cases without a quote: the container and its binding only.

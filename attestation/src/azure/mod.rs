@@ -5,7 +5,7 @@
 //! configuration registers in which the guest's boot was measured. So three things are checked one after the other: the
 //! hardware report, that it speaks of the TPM's key, and what the TPM says.
 //!
-//! [`verify_snp`] is the only maker of [`Verified`] for SEV-SNP. What the registers *should* hold is judged by
+//! [`verify_snp`] and [`verify_tdx`] are the only makers of [`Verified`]. What the registers *should* hold is judged by
 //! `cloister-policies`. The launch measurement is that of Microsoft's paravisor: on Azure, trust in it and in the
 //! virtual TPM that it emulates is part of trusting the guest.
 //!
@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `az.hcl.format` | the container of the hardware report: lengths, versions, zero padding |
 //! | `az.hcl.kind` | it holds a report of the kind that was verified |
-//! | `snp.*` | the checks of [`crate::snp`], over the report in the container |
+//! | `snp.*` or `tdx.*` | the checks of [`crate::snp`] over the report in the container, or of [`crate::tdx`] |
 //! | `az.var_data` | `report_data` is the SHA-256 of the runtime data, followed by zeros |
 //! | `az.ak` | the runtime data names exactly one attestation key: RSA, at least 2048 bits, exponent 65537 |
 //! | `az.quote.format` | a `TPMS_ATTEST` of the type quote over one bank of SHA-256 registers |
@@ -32,7 +32,7 @@ pub use tpm::{HexBytes, Quote, TpmQuote};
 use std::collections::BTreeMap;
 
 use crate::check::{Check, Checklist, Planned, Rejected, Stage};
-use crate::snp;
+use crate::{snp, tdx};
 
 const FETCH: &str = "fetch the evidence again; if it stays malformed, it is none";
 const FORGED: &str = "do not use this machine: the evidence was altered or put together from parts";
@@ -134,6 +134,21 @@ pub fn verify_snp(
     let before = [format.as_slice(), hardware.checks()].concat();
     let report_data = hardware.claims().report_data;
     bind(evidence, &report, &report_data, before, hardware)
+}
+
+/// Verifies evidence of a TDX guest on Azure over a quote that is true already.
+///
+/// The container holds only a `TDREPORT`, which nobody elsewhere can check; a quote was made from it, and the quote is
+/// what speaks of the TPM's key.
+///
+/// # Errors
+///
+/// The first step that fails, together with all checks: those after it are reported as not done.
+pub fn verify_tdx(evidence: &Evidence<'_>, quote: tdx::Verified) -> Result<Verified<tdx::Verified>, Rejected<Error>> {
+    let (report, format) = container(evidence, ReportKind::Tdx)?;
+    let before = [format.as_slice(), quote.checks()].concat();
+    let report_data = quote.report().report_data;
+    bind(evidence, &report, &report_data, before, quote)
 }
 
 /// Reads the container.
