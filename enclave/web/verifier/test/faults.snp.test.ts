@@ -63,6 +63,17 @@ const FAULTS: [string, SnpChange, string][] = [
   ['a key on another curve', { vek: { key: wrongKeys.p256 } }, 'chain snp.vek.key VEK_KEY_TYPE'],
   ['another salt', { vek: { by: wrongKeys.shortSalt } }, 'chain snp.chain.vek VEK_CHAIN_SIGNATURE'],
   ['an intermediate of another product', under('SEV-Milan'), 'chain snp.chain.ask ASK_SIGNATURE'],
+  [
+    'an intermediate that is signed in another way',
+    { ask: { by: wrongKeys.p256 } },
+    'chain snp.ask.format CERT_SIG_ALG',
+  ],
+  ['an intermediate that names another root', { ask: { issuer: 'ARK-Milan' } }, 'chain snp.chain.ask ASK_SIGNATURE'],
+  [
+    'a key that names another intermediate',
+    { vek: { issuer: 'SEV-Milan' } },
+    'chain snp.chain.vek VEK_CHAIN_SIGNATURE',
+  ],
   ['an intermediate that is no authority', { ask: { extensions: [] } }, 'chain snp.chain.ask ASK_SIGNATURE'],
   [
     'an intermediate that may not certify',

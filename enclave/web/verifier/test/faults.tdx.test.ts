@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { type TdxEvidence, type TdxRoots, judgeTdx, verifyTdx } from '../src';
-import { NOW, authority, revocationList } from './der';
+import { NOW, authority, hex, pem, revocationList } from './der';
 import { toHex } from '../src/bytes';
 import { SERIALS, type TdxChange, keys, platformLevel, sgxExtension, svnLevel, tdx } from './tdxMaker';
 
@@ -131,6 +131,26 @@ const FAULTS: [string, TdxChange, string][] = [
   ['a signer that the root did not sign', { signer: { by: keys.ca } }, `${SIGNER} CHAIN_SIGNATURE`],
   ['a signer that has expired', { signer: { until: NOW - 1000 } }, `${SIGNER} CERT_EXPIRED`],
   ['a PCK CA of another name', { ca: { subject: 'Intel SGX TCB Signing' } }, 'chain tdx.chain.path CHAIN_SIGNATURE'],
+  [
+    'names that follow each other and are not those of Intel',
+    { ca: { subject: 'My CA' }, pck: { issuer: 'My CA' } },
+    'chain tdx.chain.path CHAIN_SIGNATURE',
+  ],
+  ['a platform of another name', { pck: { subject: 'Intel SGX TCB Signing' } }, 'chain tdx.chain.path CHAIN_SIGNATURE'],
+  ['a PCK CA that names another root', { ca: { issuer: 'My Root' } }, 'chain tdx.chain.path CHAIN_SIGNATURE'],
+  [
+    'a PCK CA that may not withdraw',
+    { ca: { extensions: [authority(0)[0] ?? [SGX, sgxExtension()], ['551d0f', hex('03020204'), true]] } },
+    'chain tdx.chain.path CHAIN_NOT_CA',
+  ],
+  ['an outer part of another type', { outerType: 5 }, 'parse tdx.quote.signature_data CERT_DATA_TYPE'],
+  ['a quote of more than 64 KiB', { padding: 64 << 10 }, 'parse tdx.quote.header QUOTE_MALFORMED'],
+  [
+    'a chain with a certificate too many',
+    { chain: (all) => [...all, ...all.slice(0, 1)] },
+    'chain tdx.chain.format CHAIN_LENGTH',
+  ],
+  ['a chain without its root', { chain: (all) => all.slice(0, 2) }, 'chain tdx.chain.format CHAIN_LENGTH'],
   ['a PCK CA that may not certify', { ca: { extensions: [] } }, 'chain tdx.chain.path CHAIN_NOT_CA'],
   [
     'a platform that is an authority',
@@ -172,6 +192,29 @@ describe('TDX evidence with one fault', () => {
     const collateral = { ...(evidence.collateral as Record<string, unknown>), pck_crl };
     expect(await refusal({ ...evidence, collateral }, roots)).toBe(
       'collateral tdx.collateral.pck_crl REVOCATION_UNKNOWN',
+    );
+  });
+
+  it('refuses a signer under another root of the same name', async () => {
+    const { evidence, roots } = await tdx();
+    const mine = await tdx({ root: { serial: 99 } });
+    const theirs = evidence.collateral as Record<string, string>;
+    const { tcb_info_issuer_chain = '' } = mine.evidence.collateral as Record<string, string>;
+    const collateral = { ...theirs, tcb_info_issuer_chain };
+    expect(await refusal({ ...evidence, collateral }, roots)).toBe(`${SIGNER} ROOT_UNTRUSTED`);
+    const alone = pem(hex('3000')) + (theirs.tcb_info_issuer_chain ?? '');
+    const spoilt = { ...theirs, tcb_info_issuer_chain: alone };
+    expect(await refusal({ ...evidence, collateral: spoilt }, roots)).toBe(`${SIGNER} COLLATERAL_MALFORMED`);
+  });
+
+  it('refuses collateral of more than a megabyte unread', async () => {
+    const { evidence, roots } = await tdx();
+    const collateral = {
+      ...(evidence.collateral as Record<string, string>),
+      pck_crl_issuer_chain: ' '.repeat(1 << 20),
+    };
+    expect(await refusal({ ...evidence, collateral }, roots)).toBe(
+      'collateral tdx.collateral.size COLLATERAL_MALFORMED',
     );
   });
 

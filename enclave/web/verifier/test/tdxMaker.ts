@@ -40,6 +40,12 @@ export interface TdxChange {
   /** Serial numbers that the root or the PCK CA has withdrawn. */
   readonly rootRevoked?: readonly number[];
   readonly pckRevoked?: readonly number[];
+  readonly root?: Partial<Content>;
+  readonly outerType?: number;
+  /** How many zeros follow the quote. */
+  readonly padding?: number;
+  /** The certificates in the quote, where they are not platform, authority and root. */
+  readonly chain?: (all: Bytes[]) => Bytes[];
   /** How the chain is conveyed: 5 is in the quote, 3 is in the collateral. */
   readonly certification?: 3 | 5;
 }
@@ -131,14 +137,15 @@ function qeIdentityOf(edit?: Edit): string {
 /** Evidence with its root. */
 export async function tdx(change: TdxChange = {}): Promise<{ evidence: TdxEvidence; roots: TdxRoots }> {
   const rootName = { subject: ROOT, issuer: ROOT, key: keys.root, by: keys.root, serial: SERIALS.root };
-  const root = await certificate({ ...rootName, extensions: authority(1) });
+  const root = await certificate({ ...rootName, extensions: authority(1), ...change.root });
   const caName = { subject: CA, issuer: ROOT, key: keys.ca, by: keys.root, serial: SERIALS.ca };
   const ca = await certificate({ ...caName, extensions: authority(0), ...change.ca });
   const pckName = { subject: 'Intel SGX PCK Certificate', issuer: CA, key: keys.pck, by: keys.ca, serial: SERIALS.pck };
   const pck = await certificate({ ...pckName, extensions: [[SGX, sgxExtension()]], ...change.pck });
   const signerName = { subject: 'Intel SGX TCB Signing', issuer: ROOT, key: keys.signer, by: keys.root };
   const signer = await certificate({ ...signerName, serial: SERIALS.signer, ...change.signer });
-  const chain = pem(pck, ca, root);
+  const certificates = [pck, ca, root];
+  const chain = pem(...(change.chain?.(certificates) ?? certificates));
   const tcb_info = tcbInfoOf(change.tcbInfo);
   const qe_identity = qeIdentityOf(change.qeIdentity);
   const elsewhere = change.certification === 3;
@@ -198,6 +205,12 @@ async function quoteOf(change: TdxChange, certification: Bytes): Promise<Bytes> 
     certification,
   ];
   const outer = concat(...parts);
-  const data = concat(await quoteKey.raw(signed), quoteKey.point, le16(6), le32(outer.length), outer);
-  return concat(signed, le32(data.length), data);
+  const data = concat(
+    await quoteKey.raw(signed),
+    quoteKey.point,
+    le16(change.outerType ?? 6),
+    le32(outer.length),
+    outer,
+  );
+  return concat(signed, le32(data.length), data, new Uint8Array(change.padding ?? 0));
 }

@@ -73,9 +73,9 @@ export const SNP_PLAN: readonly Planned[] = [
   ...CHAIN_PLAN,
   required('snp.report.key_kind', 'chain', RENEW),
   required('snp.report.signature', 'signature', ALTERED),
-  required('snp.report.reserved', 'parse', 'use a newer verifier, which knows this firmware'),
   // Version 2 names no processor; in later versions the check is always made.
   optional('snp.report.product', 'chain', ALTERED),
+  required('snp.report.reserved', 'parse', 'use a newer verifier, which knows this firmware'),
   required('snp.vek.tcb', 'chain', 'let the appliance fetch the certificate for its present firmware'),
   required('snp.vek.chip', 'chain', 'let the appliance send the certificate of its own chip'),
   required('snp.report.guest', 'policy', 'launch the appliance anew; the report must be asked for inside it'),
@@ -120,11 +120,11 @@ export async function snpSteps(
   const signed = signature !== null && (await ecdsaHolds('P-384', chain.point, report.signed, signature));
   list.demand('snp.report.signature', signed, 'REPORT_SIGNATURE', 'the signature of the report is wrong');
   list.pass('snp.report.signature', 'signed by the key in the certificate');
+  // The product first: what is reserved in a TCB version depends on it.
+  checkProduct(list, report, chain);
   const unused = report.reservedZero && Object.values(report.tcb).every((tcb) => tcbReservedZero(chain.product, tcb));
   list.demand('snp.report.reserved', unused, 'RESERVED_NONZERO', 'a field without a meaning is not zero');
   list.pass('snp.report.reserved', 'all zero');
-
-  checkProduct(list, report, chain);
   const tcb = checkTcb(list, report, chain);
   checkChip(list, report, chain);
   checkInvariants(list, report, tcb);

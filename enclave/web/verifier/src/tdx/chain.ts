@@ -37,8 +37,10 @@ export async function checkPckChain(
   { root, pinned }: TdxRoots,
   nowMs: number,
 ): Promise<PckChain> {
-  const [pck, ca, top] = readChain(list, 'tdx.chain.format', pem, 'QUOTE_MALFORMED');
-  list.demand('tdx.chain.format', !!pck && !!ca && !!top, 'CHAIN_LENGTH', 'the chain has not three certificates');
+  const chain = readChain(list, 'tdx.chain.format', pem, 'QUOTE_MALFORMED');
+  const [pck, ca, top] = chain;
+  const three = chain.length === 3 && !!pck && !!ca && !!top;
+  list.demand('tdx.chain.format', three, 'CHAIN_LENGTH', 'the chain has not three certificates');
   list.pass('tdx.chain.format', 'platform, authority and root, well formed');
 
   list.demand(
