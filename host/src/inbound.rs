@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::io::{AsyncWriteExt, Interest};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -75,9 +75,9 @@ impl Connection {
         let _open = metrics.open.hold();
         let _ = client.set_nodelay(true);
         // The enclave is not bothered before the client has said anything: idle connections cost it nothing.
-        match timeout(config.handshake_timeout, has_spoken(&client)).await {
-            Ok(true) => (),
-            Ok(false) => return,
+        match timeout(config.handshake_timeout, client.peek(&mut [0])).await {
+            Ok(Ok(1..)) => (),
+            Ok(_) => return,
             Err(_) => return metrics.handshake_timeouts.add(1),
         }
         let Ok(Ok(mut enclave)) = timeout(config.connect_timeout, config.upstream.connect()).await else {
@@ -96,15 +96,5 @@ impl Connection {
             Ended::IdleTimeout => metrics.idle_timeouts.add(1),
         }
         drop(permit);
-    }
-}
-
-/// Waits for the client's first byte; false if it left without one.
-async fn has_spoken(client: &TcpStream) -> bool {
-    match client.ready(Interest::READABLE).await {
-        // Only a client that has closed its side may have sent nothing.
-        Ok(ready) if ready.is_read_closed() => matches!(client.peek(&mut [0]).await, Ok(1..)),
-        Ok(_) => true,
-        Err(_) => false,
     }
 }
