@@ -7,10 +7,10 @@ use cloister_protocol::api::{
 use cloister_protocol::ids::{AssistantId, ConversationId, ReceiptId, WorkspaceId};
 use tokio::sync::mpsc::Receiver;
 
+use super::Error;
 use super::job::{Answers, Ask, InConversation};
 use super::question::{Question, Sampling, TURNS};
 use super::records::{CONVERSATIONS, ConversationRecord, MESSAGES, RECEIPTS, owner_group};
-use super::Error;
 use crate::access::Authorized;
 use crate::audit::Class;
 use crate::fresh;
