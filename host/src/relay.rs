@@ -1,7 +1,7 @@
 //! The relay's life: bind everything or nothing, serve, drain, end.
 //!
 //! Inbound connections are carried by one thread per core, each with a listening socket of its own on the public port
-//! (SO_REUSEPORT, socket(7)): a connection lives on one thread from its first byte to its last, and no thread ever has
+//! (`SO_REUSEPORT`, socket(7)): a connection lives on one thread from its first byte to its last, and no thread ever has
 //! to wake another one for it.
 
 use std::net::SocketAddr;

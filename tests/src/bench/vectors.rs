@@ -18,6 +18,9 @@ use serde::Deserialize;
 use super::peer::Peer;
 use super::{Figure, Target, median};
 
+/// Vectors of the model, of equal length.
+type Vectors = Vec<Vec<f32>>;
+
 const ROUNDS: usize = 5;
 const VECTORS: usize = 39_000;
 const QUERIES: usize = 1_000;
@@ -158,7 +161,7 @@ fn ratio(a: usize, b: usize) -> f64 {
 }
 
 /// The vectors of the descriptions, from the cache if they are there: every fortieth is a query.
-fn vectors(setup: &Setup<'_>) -> anyhow::Result<(Vec<Vec<f32>>, Vec<Vec<f32>>)> {
+fn vectors(setup: &Setup<'_>) -> anyhow::Result<(Vectors, Vectors)> {
     let text = fs::read_to_string(setup.descriptions).context("descriptions of packages; deploy/bench makes them")?;
     let texts: Vec<String> = text.lines().take(VECTORS + QUERIES).map(str::to_owned).collect();
     ensure!(texts.len() == VECTORS + QUERIES, "too few descriptions in {}", setup.descriptions.display());
@@ -188,7 +191,7 @@ fn write(path: &Path, vectors: &[Vec<f32>]) -> std::io::Result<()> {
     fs::write(path, bytes)
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<Vec<f32>>> {
+fn read(path: &Path) -> std::io::Result<Vectors> {
     let bytes = fs::read(path)?;
     let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
     Ok(values.chunks_exact(DIM).map(<[f32]>::to_vec).collect())
