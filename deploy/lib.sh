@@ -14,24 +14,6 @@ export CLOISTER_VECTORS=${CLOISTER_VECTORS:-$root/../shared/vectors}
 export CLOISTER_COMMIT=${CLOISTER_COMMIT:-$(git rev-parse --verify -q HEAD || echo unknown)}
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
-# llama.cpp is compiled for the processor of this machine, whose int8 instructions make embedding about twice as fast. What
-# is built here need not run elsewhere; CLOISTER_PORTABLE=1 builds for every x86-64 processor with AVX2 instead.
-processor_features() {
-  [ -z "${CLOISTER_PORTABLE:-}" ] || return 0
-  local have feature
-  have=" $(grep -m 1 '^flags' /proc/cpuinfo || true) "
-  has() { for feature in "$@"; do [[ $have == *" $feature "* ]] || return 1; done; }
-  has avx512f avx512bw avx512cd avx512dq avx512vl avx512_vbmi avx512_vnni || return 0
-  export GGML_AVX512=ON GGML_AVX512_VBMI=ON GGML_AVX512_VNNI=ON
-  ! has avx512_bf16 || export GGML_AVX512_BF16=ON
-  has amx_tile amx_int8 || return 0
-  export GGML_AMX_TILE=ON GGML_AMX_INT8=ON
-  # GCC 12's _tile_loadconfig says that it reads eight bytes of the configuration; it reads 64. Without this option the
-  # compiler drops the stores of the others, and the first tile instruction is an illegal one.
-  export CXXFLAGS="${CXXFLAGS:-} -fno-dse -fno-tree-dse"
-}
-processor_features
-
 if [ -t 2 ]; then bold=$'\e[1m'; plain=$'\e[0m'; else bold=; plain=; fi
 step() { printf '%s==> %s%s\n' "$bold" "$*" "$plain" >&2; }
 note() { printf '    %s\n' "$*" >&2; }
