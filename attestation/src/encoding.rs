@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// The largest integer that every JSON reader understands exactly (2^53 − 1); RFC 8785 hashes nothing larger.
@@ -102,6 +102,11 @@ impl From<Base64> for String {
     fn from(bytes: Base64) -> Self {
         STANDARD.encode(bytes.0)
     }
+}
+
+/// A member that may be absent but not null, so that each value has one spelling only. Use with `default`.
+pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// SHA-256 of some bytes.

@@ -30,4 +30,4 @@ pub mod tlog;
 pub mod verify;
 
 pub use check::{Check, ExitClass, Outcome, Rejected, Stage};
-pub use verify::{Expectations, VerifiedEvidence, verify};
+pub use verify::{Expectations, Trust, VerifiedEvidence, verify};

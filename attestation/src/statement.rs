@@ -2,10 +2,10 @@
 //!
 //! The statement is the only thing that the TEE signs for: callers choose a nonce, never the bytes of `report_data`.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha512};
 
-use crate::encoding::{Digest, Hex, MAX_SAFE_INTEGER, jcs, sha256};
+use crate::encoding::{Digest, Hex, MAX_SAFE_INTEGER, jcs, present, sha256};
 
 /// The only version of the statement so far.
 pub const VERSION: u64 = 1;
@@ -162,9 +162,4 @@ impl Statement {
             None => Ok(()),
         }
     }
-}
-
-/// A field that may be absent but not null, so that each statement has one spelling only.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Digest>, D::Error> {
-    Digest::deserialize(deserializer).map(Some)
 }

@@ -90,8 +90,8 @@ fn verify_tdx_case(folder: &Path, now_ms: u64, nonce: &[u8]) -> Result<Verified<
     let (hcl_report, td_quote) = (read(&folder.join("hcl_report.bin")), read(&folder.join("quote.bin")));
     let quote = TpmQuote::from_json(&read(&folder.join("tpm_quote.json"))).unwrap();
     let td_quote = tdx::Evidence { quote: &td_quote, collateral: None };
-    let td_quote = tdx::verify(&td_quote, &tdx::Roots::pinned(), now_ms).expect("a genuine quote");
-    verify_tdx(&Evidence { hcl_report: &hcl_report, quote: &quote, nonce: Some(nonce) }, td_quote)
+    let evidence = Evidence { hcl_report: &hcl_report, quote: &quote, nonce: Some(nonce) };
+    verify_tdx(&evidence, &td_quote, &tdx::Roots::pinned(), now_ms)
 }
 
 #[test]
@@ -123,11 +123,11 @@ fn azure_a_quote_of_another_td_does_not_speak_of_this_tpm() {
     let az = folder("attestation/azure").join("az-tdx-v1");
     let other = read(&folder("attestation/tdx/tdx-real-v4-dstack-2025").join("quote.bin"));
     let other = tdx::Evidence { quote: &other, collateral: None };
-    let other = tdx::verify(&other, &tdx::Roots::pinned(), 1_788_220_800_000).expect("a genuine quote");
     let quote = TpmQuote::from_json(&read(&az.join("tpm_quote.json"))).unwrap();
     let hcl_report = read(&az.join("hcl_report.bin"));
     let evidence = Evidence { hcl_report: &hcl_report, quote: &quote, nonce: Some(NONCE) };
-    assert_eq!(verify_tdx(&evidence, other).unwrap_err().error, Error::RuntimeDataHash);
+    let verified = verify_tdx(&evidence, &other, &tdx::Roots::pinned(), 1_788_220_800_000);
+    assert_eq!(verified.unwrap_err().error, Error::RuntimeDataHash);
 }
 
 /// Cases without a quote: the container and its binding only.

@@ -3,17 +3,19 @@
 mod common;
 
 use cloister_attestation::encoding::{Hex, jcs, sha256};
-use cloister_attestation::export::{
-    self, ArchiveError, Error, Expectations, Manifest, Problem, VerifiedExport, verify,
-};
+use cloister_attestation::export::{self, ArchiveError, Error, Expectations, Manifest, Problem, VerifiedExport};
 use cloister_attestation::note::{self, Checkpoint};
-use cloister_attestation::{Check, ExitClass, Outcome, receipt, tlog};
+use cloister_attestation::{Check, ExitClass, Outcome, Rejected, Trust, receipt, tlog};
 use common::{Appliance, NOW, forge, leaf, pack, unpack};
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const NOTHING: Expectations<'_> = Expectations { document: None, previous: None };
+
+fn verify(tar: &[u8], now_ms: u64, expected: &Expectations<'_>) -> Result<VerifiedExport, Rejected<Error>> {
+    export::verify(tar, expected, &Trust::pinned(), now_ms)
+}
 
 fn accepted(tar: &[u8], expected: &Expectations<'_>) -> VerifiedExport {
     verify(tar, NOW, expected).unwrap_or_else(|rejected| panic!("{:?}: {:#?}", rejected.error, rejected.checks))

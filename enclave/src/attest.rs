@@ -8,9 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use cloister_attestation::development;
-use cloister_attestation::document::{Document, Tee};
+use cloister_attestation::document::{Document, Evidence, Tee};
 use cloister_attestation::statement::{NULL_NONCE, Statement};
-use cloister_attestation::verify::{Expectations, verify};
+use cloister_attestation::verify::{Expectations, Trust, verify};
 use ed25519_dalek::SigningKey;
 use rand_core::OsRng;
 
@@ -127,7 +127,8 @@ impl Attestation {
 
     fn mint(&self, nonce: Option<[u8; 32]>, statement: Statement) -> Result<Bytes, Error> {
         let report = self.attester.report(&statement.report_data(&nonce.unwrap_or(NULL_NONCE)))?;
-        let document = Document::new(nonce, statement, self.attester.tee(), report);
+        let evidence = Evidence::new(self.attester.tee(), report);
+        let document = Document::new(nonce, statement, evidence, serde_json::Map::new());
         serde_json::to_vec(&document).map(Bytes::from).map_err(|_| Error::SelfCheck)
     }
 
@@ -140,6 +141,6 @@ impl Attestation {
         getrandom::fill(&mut nonce).map_err(|_| Error::SelfCheck)?;
         let bytes = self.document(Some(nonce), statement, now_ms)?;
         let expected = Expectations { nonce: Some(nonce), channel: None };
-        verify(&bytes, &expected, now_ms).map(drop).map_err(|_| Error::SelfCheck)
+        verify(&bytes, &expected, &Trust::pinned(), now_ms).map(drop).map_err(|_| Error::SelfCheck)
     }
 }

@@ -7,11 +7,11 @@ mod opened;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use cloister_attestation::document::{Document, Tee};
+use cloister_attestation::document::{Document, Evidence, Tee};
 use cloister_attestation::encoding::{Hex, sha256};
 use cloister_attestation::export::{self, Attestation, Expectations, LogKey};
 use cloister_attestation::statement::{self, Build, State, Statement};
-use cloister_attestation::{check, development};
+use cloister_attestation::{Trust, check, development};
 use cloister_enclave::audit::export::{Error, Recipient, Request};
 use cloister_enclave::audit::{Class, Event};
 use cloister_enclave::clock::{Clock as _, SystemClock};
@@ -51,7 +51,8 @@ fn document(store: &Store, log_keys: &[LogKey]) -> Vec<u8> {
     };
     let key = SigningKey::from_bytes(&[3; 32]);
     let report = development::sign(&statement.report_data(&statement::NULL_NONCE), &key);
-    serde_json::to_vec(&Document::new(None, statement, Tee::Development, report)).unwrap()
+    serde_json::to_vec(&Document::new(None, statement, Evidence::new(Tee::Development, report), serde_json::Map::new()))
+        .unwrap()
 }
 
 async fn exported(store: &Store, request: &Request<'_>) -> Result<Vec<u8>, Error> {
@@ -69,7 +70,7 @@ async fn dc_12_an_export_verifies_offline_and_continues_the_one_before() {
     log_some(&store, 20).await;
     let first = exported(&store, &Request { by: officer(), recipient: None, previous: None }).await.unwrap();
     let expectations = Expectations { document: None, previous: None };
-    let report = export::verify(&first, SystemClock.now_ms(), &expectations).expect("it is true");
+    let report = export::verify(&first, &expectations, &Trust::pinned(), SystemClock.now_ms()).expect("it is true");
     assert!(check::all_hold(report.checks()), "{:#?}", report.checks());
     assert_eq!(report.checkpoint().size, 23, "genesis, boot, 20 events and the export itself");
     let last = String::from_utf8(report.entries().last().unwrap().clone()).unwrap();
@@ -83,7 +84,7 @@ async fn dc_12_an_export_verifies_offline_and_continues_the_one_before() {
     let request = Request { by: officer(), recipient: None, previous: Some(&saved) };
     let second = exported(&store, &request).await.unwrap();
     let expectations = Expectations { document: None, previous: Some(saved.as_bytes()) };
-    let report = export::verify(&second, SystemClock.now_ms(), &expectations).expect("it continues");
+    let report = export::verify(&second, &expectations, &Trust::pinned(), SystemClock.now_ms()).expect("it continues");
     assert_eq!(report.checkpoint().size, 325);
 }
 
@@ -132,6 +133,7 @@ async fn dc_12_an_encrypted_export_opens_with_debian_age() {
     writer.join().unwrap().unwrap();
     assert!(opened.status.success());
     let expectations = Expectations { document: None, previous: None };
-    let report = export::verify(&opened.stdout, SystemClock.now_ms(), &expectations).expect("it is true");
+    let report =
+        export::verify(&opened.stdout, &expectations, &Trust::pinned(), SystemClock.now_ms()).expect("it is true");
     assert_eq!(report.checkpoint().size, 303);
 }

@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use cloister_attestation::encoding::{Hex, sha256};
-use cloister_attestation::verify::{Expectations, verify};
+use cloister_attestation::verify::{Expectations, Trust, verify};
 use cloister_enclave::app::AppState;
 use cloister_enclave::config::ProxyHeader;
 use cloister_enclave::router::router;
@@ -53,12 +53,12 @@ async fn s0_14_a_bound_document_is_good_on_its_own_connection_only() {
     let elsewhere = Expectations { nonce: Some(NONCE), channel: Some(exporter(&connect(address).await.unwrap())) };
     let (status, document) = get(&mut stream, &path).await;
     assert_eq!(status, "HTTP/1.1 200 OK");
-    let evidence = verify(&document, &here, support::NOW_MS).unwrap();
+    let evidence = verify(&document, &here, &Trust::pinned(), support::NOW_MS).unwrap();
     // The key that the connection was made with is the attested one.
     let certificate = stream.get_ref().1.peer_certificates().unwrap().first().unwrap();
     let key = rustls::server::ParsedCertificate::try_from(certificate).unwrap().subject_public_key_info();
     assert_eq!(evidence.statement().tls_spki_sha256, [sha256(&key)]);
-    assert!(verify(&document, &elsewhere, support::NOW_MS).is_err(), "relayed evidence is refused");
+    assert!(verify(&document, &elsewhere, &Trust::pinned(), support::NOW_MS).is_err(), "relayed evidence is refused");
     state.stopping.cancel();
 }
 

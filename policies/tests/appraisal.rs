@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
-use cloister_attestation::document::{Document, Tee};
+use cloister_attestation::document::{Document, Evidence, Tee};
 use cloister_attestation::encoding::{Hex, sha256};
 use cloister_attestation::statement::{self, Build, Model, NULL_NONCE, State, Statement};
-use cloister_attestation::{Check, ExitClass, Expectations, Outcome, VerifiedEvidence, development, verify};
+use cloister_attestation::{Check, ExitClass, Expectations, Outcome, Trust, VerifiedEvidence, development, verify};
 use cloister_policies::appraisal::{AppraisalPolicy, AttestationResult, DEVELOPMENT, DevelopmentTee, Error, Verdict};
 use cloister_policies::{appraise, shipped};
 use ed25519_dalek::SigningKey;
@@ -31,8 +31,9 @@ fn evidence(nonce: Option<[u8; 32]>, valid_ms: u64) -> VerifiedEvidence {
     };
     let data = statement.report_data(&nonce.unwrap_or(NULL_NONCE));
     let report = development::sign(&data, &SigningKey::from_bytes(&[3; 32]));
-    let document = serde_json::to_vec(&Document::new(nonce, statement, Tee::Development, report)).unwrap();
-    verify(&document, &Expectations { nonce, channel: None }, NOW).expect("it is true")
+    let evidence = Evidence::new(Tee::Development, report);
+    let document = serde_json::to_vec(&Document::new(nonce, statement, evidence, serde_json::Map::new())).unwrap();
+    verify(&document, &Expectations { nonce, channel: None }, &Trust::pinned(), NOW).expect("it is true")
 }
 
 fn fresh() -> VerifiedEvidence {

@@ -2,7 +2,7 @@
 
 use super::ReportKind;
 use crate::check::{ExitClass, Stage};
-use crate::snp;
+use crate::{snp, tdx};
 
 /// Why evidence is not true.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +21,9 @@ pub enum Error {
     /// The SEV-SNP report is not true.
     #[error("{0}")]
     Snp(snp::Error),
+    /// The TDX quote is not true.
+    #[error("{0}")]
+    Tdx(tdx::Error),
     /// The hardware report does not speak of the runtime data.
     #[error("hardware report does not speak of the runtime data")]
     RuntimeDataHash,
@@ -48,6 +51,7 @@ impl Error {
         match self {
             Self::Hcl(_) | Self::Kind { .. } => "HCL_MALFORMED",
             Self::Snp(error) => error.code(),
+            Self::Tdx(error) => error.code(),
             Self::RuntimeDataHash => "VAR_DATA_HASH",
             Self::RuntimeData(_) => "VAR_DATA_MALFORMED",
             Self::Quote(_) => "TPM_QUOTE_MALFORMED",
@@ -63,6 +67,7 @@ impl Error {
         match self {
             Self::Hcl(_) | Self::Kind { .. } | Self::Quote(_) => Stage::Parse,
             Self::Snp(error) => error.stage(),
+            Self::Tdx(error) => error.stage(),
             Self::RuntimeDataHash | Self::RuntimeData(_) | Self::Nonce | Self::PcrDigest => Stage::Binding,
             Self::QuoteSignature => Stage::Signature,
         }
@@ -75,6 +80,7 @@ impl Error {
             Self::Hcl(_) | Self::RuntimeData(_) | Self::Quote(_) => ExitClass::Malformed,
             Self::Kind { .. } => ExitClass::Unsupported,
             Self::Snp(error) => error.class(),
+            Self::Tdx(error) => error.class(),
             Self::RuntimeDataHash | Self::QuoteSignature | Self::Nonce | Self::PcrDigest => ExitClass::Rejected,
         }
     }

@@ -31,10 +31,11 @@ pub use tpm::{HexBytes, Quote, TpmQuote};
 
 use std::collections::BTreeMap;
 
-use crate::check::{Check, Checklist, Planned, Rejected, Stage};
+use crate::check::{Check, Checklist, Outcome, Planned, Rejected, Stage};
 use crate::{snp, tdx};
 
 const FETCH: &str = "fetch the evidence again; if it stays malformed, it is none";
+const NONCE_CHECK: &str = "az.nonce";
 const FORGED: &str = "do not use this machine: the evidence was altered or put together from parts";
 
 const FORMAT_PLAN: &[Planned] = &[
@@ -47,7 +48,7 @@ const TPM_PLAN: &[Planned] = &[
     Planned::required("az.ak", Stage::Binding, FETCH),
     Planned::required("az.quote.format", Stage::Parse, FETCH),
     Planned::required("az.quote.signature", Stage::Signature, FORGED),
-    Planned::optional("az.nonce", Stage::Binding, "ask the guest's TPM for a quote over a fresh nonce"),
+    Planned::optional(NONCE_CHECK, Stage::Binding, "ask the guest's TPM for a quote over a fresh nonce"),
     Planned::required("az.pcr_digest", Stage::Binding, FORGED),
 ];
 
@@ -109,6 +110,19 @@ impl<H> Verified<H> {
     pub fn checks(&self) -> &[Check] {
         &self.checks
     }
+
+    /// Notes that the caller's data in the quote is a hash over a nonce of ours, which only the caller can know.
+    pub(crate) fn answers_our_nonce(&mut self) {
+        self.fresh = true;
+        for check in self.checks.iter_mut().filter(|check| check.id == NONCE_CHECK) {
+            *check = Check {
+                result: Outcome::Pass,
+                reason: "the quote speaks of the statement together with our nonce".to_owned(),
+                fix: None,
+                ..check.clone()
+            };
+        }
+    }
 }
 
 /// Verifies evidence of an SEV-SNP guest on Azure as of `now_ms` (Unix milliseconds).
@@ -122,21 +136,15 @@ pub fn verify_snp(
     roots: &snp::Roots,
     now_ms: u64,
 ) -> Result<Verified<snp::Verified>, Rejected<Error>> {
-    let (report, format) = container(evidence, ReportKind::Snp)?;
+    let (report, format) = container(evidence, ReportKind::Snp, snp::PLAN)?;
     let hardware = snp::Evidence { report: report.hardware_report(), endorsements: *endorsements };
-    let hardware = match snp::verify(&hardware, roots, now_ms) {
-        Ok(hardware) => hardware,
-        Err(rejected) => {
-            let checks = [format, rejected.checks, Checklist::new(TPM_PLAN).into_checks()].concat();
-            return Err(Rejected { checks, error: Error::Snp(rejected.error) });
-        }
-    };
+    let hardware = snp::verify(&hardware, roots, now_ms).map_err(|rejected| below(&format, rejected, Error::Snp))?;
     let before = [format.as_slice(), hardware.checks()].concat();
     let report_data = hardware.claims().report_data;
     bind(evidence, &report, &report_data, before, hardware)
 }
 
-/// Verifies evidence of a TDX guest on Azure over a quote that is true already.
+/// Verifies evidence of a TDX guest on Azure as of `now_ms` (Unix milliseconds).
 ///
 /// The container holds only a `TDREPORT`, which nobody elsewhere can check; a quote was made from it, and the quote is
 /// what speaks of the TPM's key.
@@ -144,15 +152,31 @@ pub fn verify_snp(
 /// # Errors
 ///
 /// The first step that fails, together with all checks: those after it are reported as not done.
-pub fn verify_tdx(evidence: &Evidence<'_>, quote: tdx::Verified) -> Result<Verified<tdx::Verified>, Rejected<Error>> {
-    let (report, format) = container(evidence, ReportKind::Tdx)?;
+pub fn verify_tdx(
+    evidence: &Evidence<'_>,
+    quote: &tdx::Evidence<'_>,
+    roots: &tdx::Roots,
+    now_ms: u64,
+) -> Result<Verified<tdx::Verified>, Rejected<Error>> {
+    let (report, format) = container(evidence, ReportKind::Tdx, tdx::PLAN)?;
+    let quote = tdx::verify(quote, roots, now_ms).map_err(|rejected| below(&format, rejected, Error::Tdx))?;
     let before = [format.as_slice(), quote.checks()].concat();
     let report_data = quote.report().report_data;
     bind(evidence, &report, &report_data, before, quote)
 }
 
-/// Reads the container.
-fn container<'a>(evidence: &Evidence<'a>, kind: ReportKind) -> Result<(HclReport<'a>, Vec<Check>), Rejected<Error>> {
+/// A refusal of the hardware's report: the TPM is not looked at.
+fn below<E>(format: &[Check], rejected: Rejected<E>, error: impl FnOnce(E) -> Error) -> Rejected<Error> {
+    let checks = [format, &rejected.checks, &not_reached(TPM_PLAN)].concat();
+    Rejected { checks, error: error(rejected.error) }
+}
+
+/// Reads the container. What comes after it, in a refusal, are the checks of the hardware and of the TPM.
+fn container<'a>(
+    evidence: &Evidence<'a>,
+    kind: ReportKind,
+    hardware: &[Planned],
+) -> Result<(HclReport<'a>, Vec<Check>), Rejected<Error>> {
     let mut checks = Checklist::new(FORMAT_PLAN);
     let report = HclReport::parse(evidence.hcl_report);
     let report = checks.step("az.hcl.format", |_| "well formed".to_owned(), report).and_then(|report| {
@@ -165,10 +189,19 @@ fn container<'a>(evidence: &Evidence<'a>, kind: ReportKind) -> Result<(HclReport
     match report {
         Ok(report) => Ok((report, checks)),
         Err(error) => {
-            let checks = [checks, Checklist::new(TPM_PLAN).into_checks()].concat();
+            let checks = [checks, not_reached(hardware), not_reached(TPM_PLAN)].concat();
             Err(Rejected { checks, error })
         }
     }
+}
+
+/// All checks of evidence over hardware with these checks, none of them made.
+pub(crate) fn unmade_checks(hardware: &[Planned]) -> Vec<Check> {
+    [FORMAT_PLAN, hardware, TPM_PLAN].into_iter().flat_map(not_reached).collect()
+}
+
+fn not_reached(plan: &[Planned]) -> Vec<Check> {
+    Checklist::new(plan).into_checks()
 }
 
 /// Ties TPM and registers to a hardware report that is true and says `report_data`.
@@ -210,10 +243,10 @@ fn steps(
     checks.step("az.quote.signature", |()| "signed by the TPM's attestation key".to_owned(), signed)?;
 
     match evidence.nonce {
-        None => checks.not_done("az.nonce", "no nonce is known, so this quote may be old"),
+        None => checks.not_done(NONCE_CHECK, "no nonce is known, so this quote may be old"),
         Some(nonce) => {
             let same = if quote.extra_data == nonce { Ok(()) } else { Err(Error::Nonce) };
-            checks.step("az.nonce", |()| "the quote answers our nonce".to_owned(), same)?;
+            checks.step(NONCE_CHECK, |()| "the quote answers our nonce".to_owned(), same)?;
         }
     }
     let values = quote.registers(&evidence.quote.pcrs);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::Error;
@@ -22,7 +22,7 @@ const ATTEST_QUOTE: u16 = 0x8018;
 const SHA_256: u16 = 0x000B;
 
 /// A quote as it is handed over: what was signed, the signature, and the registers.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TpmQuote {
     /// The `TPMS_ATTEST`.
@@ -48,8 +48,8 @@ impl TpmQuote {
 }
 
 /// Up to `MAX` bytes, written in hex.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct HexBytes<const MAX: usize>(pub Vec<u8>);
 
 impl<const MAX: usize> TryFrom<String> for HexBytes<MAX> {
@@ -60,6 +60,12 @@ impl<const MAX: usize> TryFrom<String> for HexBytes<MAX> {
             return Err("too long");
         }
         hex::decode(text).map(Self).map_err(|_| "not hex")
+    }
+}
+
+impl<const MAX: usize> From<HexBytes<MAX>> for String {
+    fn from(bytes: HexBytes<MAX>) -> Self {
+        hex::encode(bytes.0)
     }
 }
 

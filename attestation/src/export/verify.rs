@@ -25,7 +25,7 @@ use crate::check::{Check, Checklist, Planned, Rejected, Stage};
 use crate::encoding::{MAX_SAFE_INTEGER, jcs, sha256};
 use crate::note::{self, Checkpoint, Vkey};
 use crate::tlog::{self, Hash, MemoryTree, TileRef};
-use crate::verify::VerifiedEvidence;
+use crate::verify::{Trust, VerifiedEvidence};
 
 const AGAIN: &str = "export again; a damaged copy fails here, and so does a forged one";
 const FORGED: &str = "keep this file as proof and take it to whoever is responsible for the appliance";
@@ -122,9 +122,14 @@ impl VerifiedExport {
 /// # Errors
 ///
 /// The first step that fails, together with all checks: those after it are reported as not done.
-pub fn verify(tar: &[u8], now_ms: u64, expected: &Expectations<'_>) -> Result<VerifiedExport, Rejected<Error>> {
+pub fn verify(
+    tar: &[u8],
+    expected: &Expectations<'_>,
+    trust: &Trust,
+    now_ms: u64,
+) -> Result<VerifiedExport, Rejected<Error>> {
     let mut checks = Checklist::new(PLAN);
-    match steps(&mut checks, tar, now_ms, expected) {
+    match steps(&mut checks, tar, expected, trust, now_ms) {
         Ok(export) => Ok(VerifiedExport { checks: checks.into_checks(), ..export }),
         Err(error) => Err(Rejected { checks: checks.into_checks(), error }),
     }
@@ -133,8 +138,9 @@ pub fn verify(tar: &[u8], now_ms: u64, expected: &Expectations<'_>) -> Result<Ve
 fn steps(
     checks: &mut Checklist,
     tar: &[u8],
-    now_ms: u64,
     expected: &Expectations<'_>,
+    trust: &Trust,
+    now_ms: u64,
 ) -> Result<VerifiedExport, Error> {
     let files = archive::read(tar).map_err(Error::Archive);
     let files = checks.step("export.archive", |files| format!("{} files", files.len()), files)?;
@@ -146,7 +152,7 @@ fn steps(
     let listed = check_files(&files, &manifest);
     checks.step("export.files", |count| format!("{count} files as the manifest names them"), listed)?;
 
-    let evidence = check_evidence(&files, &manifest, now_ms, expected);
+    let evidence = check_evidence(&files, &manifest, expected, trust, now_ms);
     let evidence =
         checks.step("attest.evidence", |e| format!("true evidence of the kind {}", e.tee().name()), evidence)?;
     let keys = check_keys(&files, &manifest.origin, &evidence);
@@ -230,8 +236,9 @@ fn bounded_size(files: &Files, manifest: &Manifest) -> u64 {
 fn check_evidence(
     files: &Files,
     manifest: &Manifest,
-    now_ms: u64,
     expected: &Expectations<'_>,
+    trust: &Trust,
+    now_ms: u64,
 ) -> Result<VerifiedEvidence, Error> {
     if manifest.exported_ms > now_ms {
         return Err(Error::Future);
@@ -242,7 +249,7 @@ fn check_evidence(
         (None, None) => return Err(Error::NoEvidence),
     };
     let saved = crate::verify::Expectations { nonce: None, channel: None };
-    crate::verify::verify(document, &saved, as_of).map_err(|rejected| Error::Evidence(rejected.error))
+    crate::verify::verify(document, &saved, trust, as_of).map_err(|rejected| Error::Evidence(rejected.error))
 }
 
 fn check_keys(files: &Files, origin: &str, evidence: &VerifiedEvidence) -> Result<Vec<Vkey>, Error> {

@@ -42,6 +42,8 @@ mod roots;
 mod vek;
 mod verified;
 
+pub(crate) use plan::REPORT as PLAN;
+
 pub use certificate::MAX_CERTIFICATE_BYTES;
 pub use chain::{Endorsements, Revocation, VerifiedVek, verify_endorsement};
 pub use crl::MAX_CRL_BYTES;

@@ -3,6 +3,7 @@
 use super::chain::VerifiedVek;
 use super::product::{Product, RawTcb, Tcb};
 use super::report::Claims;
+use super::roots::Trust;
 use crate::check::Check;
 use crate::encoding::Digest;
 
@@ -57,6 +58,12 @@ impl Verified {
     #[must_use]
     pub const fn launch_tcb(&self) -> Tcb {
         self.tcb(self.claims.launch_tcb)
+    }
+
+    /// Whether the chain ends in a root of AMD's own; one that the caller named protects nobody.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.vek.trust == Trust::Pinned
     }
 
     /// SHA-256 of the report.

@@ -24,6 +24,8 @@ mod verified;
 mod verify;
 mod x509;
 
+pub(crate) use plan::PLAN;
+
 pub use collateral::{Collateral, HexBytes, MAX_COLLATERAL_BYTES};
 pub use error::{Certificate, ChainError, CollateralError, Error, Item, QuoteError, SignatureError, TcbError};
 pub use platform::{PckCa, Platform};

@@ -7,7 +7,7 @@ const ALTERED: &str = "do not use this appliance: its evidence was altered or is
 const COLLATERAL: &str = "fetch collateral from Intel for this platform and try again, and check this machine's clock";
 const PATCH: &str = "ask the operator to update firmware, TDX module and quoting enclave of the platform";
 
-pub(super) const PLAN: &[Planned] = &[
+pub(crate) const PLAN: &[Planned] = &[
     Planned::required("tdx.quote.header", Stage::Parse, REFETCH),
     Planned::required("tdx.quote.body", Stage::Parse, REFETCH),
     Planned::required("tdx.quote.signature_data", Stage::Parse, REFETCH),

@@ -22,19 +22,26 @@ pub struct Evidence<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
     pub(super) root: Vec<u8>,
+    pub(super) pinned: bool,
 }
 
 impl Roots {
     /// Intel SGX Root CA, compiled in (SHA-256 `44a0196b…`).
     #[must_use]
     pub fn pinned() -> Self {
-        Self { root: INTEL_SGX_ROOT_CA.to_vec() }
+        Self { root: INTEL_SGX_ROOT_CA.to_vec(), pinned: true }
     }
 
     /// Another root, for tests and `--insecure-trust-root`: whoever holds its key can make any evidence.
     #[must_use]
     pub const fn insecure_with_root(der: Vec<u8>) -> Self {
-        Self { root: der }
+        Self { root: der, pinned: false }
+    }
+
+    /// Whether this is Intel's own root.
+    #[must_use]
+    pub const fn is_pinned(&self) -> bool {
+        self.pinned
     }
 }
 
@@ -48,6 +55,7 @@ pub struct Verified {
     pub(super) quoting_enclave: QuotingEnclave,
     pub(super) tcb: Option<TcbVerdict>,
     pub(super) validity: Validity,
+    pub(super) pinned: bool,
     pub(super) verified_at_ms: u64,
     pub(super) checks: Vec<Check>,
 }
@@ -93,6 +101,18 @@ impl Verified {
     #[must_use]
     pub const fn validity(&self) -> Validity {
         self.validity
+    }
+
+    /// Until when the verdict holds, Unix milliseconds: the end of the shortest validity of what was used.
+    #[must_use]
+    pub const fn valid_until_ms(&self) -> u64 {
+        self.validity.until.saturating_mul(1000)
+    }
+
+    /// Whether the chain ends in Intel's own root; one that the caller named protects nobody.
+    #[must_use]
+    pub const fn is_pinned(&self) -> bool {
+        self.pinned
     }
 
     /// The time that was verified for, Unix milliseconds.

@@ -32,6 +32,7 @@ pub fn verify(evidence: &Evidence<'_>, roots: &Roots, now_ms: u64) -> Result<Ver
             quoting_enclave: facts.quoting_enclave,
             tcb: facts.tcb,
             validity: facts.validity,
+            pinned: roots.pinned,
             verified_at_ms: now_ms,
             checks: checks.into_checks(),
         }),

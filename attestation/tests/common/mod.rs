@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use cloister_attestation::development;
-use cloister_attestation::document::{Document, Tee};
+use cloister_attestation::document::{Document, Evidence, Tee};
 use cloister_attestation::encoding::{Hex, jcs, sha256};
 use cloister_attestation::export::{self, Attestation, Contents, LogKey, Manifest};
 use cloister_attestation::note::{Checkpoint, Vkey};
@@ -86,7 +86,13 @@ impl Appliance {
     pub(crate) fn document(&self) -> Vec<u8> {
         let statement = self.statement();
         let report = development::sign(&statement.report_data(&statement::NULL_NONCE), &self.key);
-        serde_json::to_vec(&Document::new(None, statement, Tee::Development, report)).unwrap()
+        serde_json::to_vec(&Document::new(
+            None,
+            statement,
+            Evidence::new(Tee::Development, report),
+            serde_json::Map::new(),
+        ))
+        .unwrap()
     }
 
     /// An export of all records, the export before having been of `previous` records.

@@ -64,7 +64,7 @@ fn judge_document(
     let mut report = Report::new(now_ms);
     report.claim("nonce", json!(nonce.map(hex::encode)));
     let mut channel = Checklist::new(if live.is_some() { LIVE } else { SAVED });
-    let evidence = match verify(document, &Expectations { nonce, channel: None }, now_ms) {
+    let evidence = match verify(document, &Expectations { nonce, channel: None }, judge.trust(), now_ms) {
         Ok(evidence) => evidence,
         Err(rejected) => {
             let checks = [rejected.checks, channel.into_checks()].concat();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cloister_attestation::check::{Checklist, ExitClass, Planned, Stage};
 use cloister_attestation::export::{self, Expectations, VerifiedExport};
-use cloister_attestation::{Check, document, note};
+use cloister_attestation::{Check, Trust, document, note};
 use cloister_policies::appraisal::Verdict;
 use serde_json::json;
 
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &AuditArgs, now_ms: u64) -> Result<Report, Failure> {
     let previous = args.previous.as_deref().map(|path| input::read(path, note::MAX_BYTES)).transpose()?;
     let expected = Expectations { document: document.as_deref(), previous: previous.as_deref() };
     let mut report = Report::new(now_ms);
-    let export = match open(&args.export, args.identity.as_deref(), now_ms, &expected)? {
+    let export = match open(&args.export, args.identity.as_deref(), &expected, judge.trust(), now_ms)? {
         Ok((export, decrypted)) => {
             report.checks.extend(decrypted);
             export
@@ -82,8 +82,9 @@ type Opened = Result<(VerifiedExport, Vec<Check>), Refusal>;
 pub(crate) fn open(
     path: &Path,
     identity: Option<&Path>,
-    now_ms: u64,
     expected: &Expectations<'_>,
+    trust: &Trust,
+    now_ms: u64,
 ) -> Result<Opened, Failure> {
     let bytes = input::read(path, export::MAX_BYTES)?;
     let mut checks = Checklist::new(DECRYPT);
@@ -112,7 +113,7 @@ pub(crate) fn open(
         Ok(tar) => tar,
         Err((class, error)) => return Ok(Err(Refusal { class, error: error.to_owned(), checks })),
     };
-    Ok(match export::verify(&tar, now_ms, expected) {
+    Ok(match export::verify(&tar, expected, trust, now_ms) {
         Ok(export) => Ok((export, checks)),
         Err(rejected) => {
             checks.extend(rejected.checks);

@@ -1,8 +1,8 @@
 //! Puts true evidence before the policy that the user chose, and writes the outcome into the report.
 
-use cloister_attestation::VerifiedEvidence;
 use cloister_attestation::document::Tee;
 use cloister_attestation::encoding::sha256;
+use cloister_attestation::{Trust, VerifiedEvidence};
 use cloister_policies::appraisal::{self, AppraisalPolicy, DevelopmentTee, appraise};
 use serde_json::json;
 
@@ -27,6 +27,7 @@ pub(crate) enum Origin {
 pub(crate) struct Judge {
     own: Option<String>,
     development: DevelopmentTee,
+    trust: Trust,
 }
 
 impl Judge {
@@ -36,12 +37,18 @@ impl Judge {
             true => DevelopmentTee::Allow,
             false => DevelopmentTee::Refuse,
         };
-        let Some(path) = &args.policy else { return Ok(Self { own: None, development }) };
+        let trust = Trust::pinned();
+        let Some(path) = &args.policy else { return Ok(Self { own: None, development, trust }) };
         let name = path.display();
         let text = String::from_utf8(input::read(path, MAX_POLICY_BYTES)?)
             .map_err(|_| Failure::Usage(format!("{name}: not UTF-8")))?;
         AppraisalPolicy::from_toml(&text).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
-        Ok(Self { own: Some(text), development })
+        Ok(Self { own: Some(text), development, trust })
+    }
+
+    /// The roots that evidence must chain to.
+    pub(crate) const fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Judges and reports. A caller who allows the development TEE and names no policy means the development policy.
@@ -59,7 +66,7 @@ impl Judge {
         let policy = AppraisalPolicy::from_toml(text).map_err(|error| Failure::Usage(error.to_string()))?;
         let policy = if origin == Origin::Live { policy } else { policy.for_saved_document() };
         report.tee = Some(evidence.tee());
-        report.hardware = Some(evidence.tee().is_hardware());
+        report.hardware = Some(evidence.is_hardware());
         report.valid_until = Some(format_time(evidence.valid_until_ms()));
         report.evidence_sha256 = Some(evidence.evidence_sha256().to_string());
         report.policy_sha256 = Some(sha256(text.as_bytes()).to_string());

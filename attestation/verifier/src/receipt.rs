@@ -110,7 +110,7 @@ fn judge_document(
     mut report: Report,
 ) -> Result<Judged<Vec<ReceiptKey>>, Failure> {
     let bytes = input::read(path, document::MAX_BYTES)?;
-    match verify(&bytes, &Expectations { nonce: None, channel: None }, now_ms) {
+    match verify(&bytes, &Expectations { nonce: None, channel: None }, judge.trust(), now_ms) {
         Ok(evidence) => {
             let keys = evidence.statement().receipt_keys.clone();
             judge.appraise(evidence, Origin::Saved, &mut report)?;
@@ -128,7 +128,7 @@ fn judge_export(
     mut report: Report,
 ) -> Result<Judged<VerifiedExport>, Failure> {
     let expected = export::Expectations { document: None, previous: None };
-    match audit::open(path, args.identity.as_deref(), now_ms, &expected)? {
+    match audit::open(path, args.identity.as_deref(), &expected, judge.trust(), now_ms)? {
         Ok((export, decrypted)) => {
             report.checks.extend(decrypted);
             report.checks.extend_from_slice(export.checks());

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use cloister_attestation::development;
-use cloister_attestation::document::{Document, Tee};
+use cloister_attestation::document::{Document, Evidence, Tee};
 use cloister_attestation::encoding::{Hex, sha256};
 use cloister_attestation::receipt::Receipt;
 use cloister_attestation::statement::Statement;
@@ -145,7 +145,8 @@ fn live(change: impl FnOnce(&mut Answers, &mut Statement)) -> Server {
     let document = move |nonce: Option<[u8; 32]>| {
         let data = statement.report_data(&nonce.unwrap_or_default());
         let report = development::sign(&data, &appliance.key);
-        serde_json::to_vec(&Document::new(nonce, statement.clone(), Tee::Development, report)).unwrap()
+        let evidence = Evidence::new(Tee::Development, report);
+        serde_json::to_vec(&Document::new(nonce, statement.clone(), evidence, serde_json::Map::new())).unwrap()
     };
     Server::start(identity, answers, document)
 }

@@ -190,7 +190,7 @@ pub fn appraise(
     check_time(&mut list, &evidence, &policy.raw);
     check_reference(&mut list, &evidence, &policy.raw.reference);
     let checks = [evidence.checks(), &list.into_checks()].concat();
-    let verdict = match (all_hold(&checks), evidence.tee().is_hardware()) {
+    let verdict = match (all_hold(&checks), evidence.is_hardware()) {
         (false, _) => Verdict::Rejected,
         (true, true) => Verdict::Accepted,
         (true, false) => Verdict::AcceptedDevelopment,
@@ -205,7 +205,7 @@ fn check_kind(list: &mut Checklist, evidence: &VerifiedEvidence, policy: &RawPol
     } else {
         list.fail("policy.tee", format!("the policy does not accept {}", tee.name()));
     }
-    match (tee.is_hardware(), development) {
+    match (evidence.is_hardware(), development) {
         (true, _) => list.pass("policy.hardware", "memory is protected by hardware"),
         (false, DevelopmentTee::Allow) => {
             list.pass("policy.hardware", "DEVELOPMENT, NOT CONFIDENTIAL: no hardware, allowed by the caller");

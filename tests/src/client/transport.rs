@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use cloister_attestation::verify::{Expectations, verify};
+use cloister_attestation::verify::{self, Expectations, verify};
 use cloister_policies::appraisal::{AppraisalPolicy, DevelopmentTee, Verdict, appraise};
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::{BodyExt as _, Full};
@@ -94,7 +94,8 @@ impl Channel {
             return Err(Error::Refused { status: reply.status, problem: String::from_utf8_lossy(&document).into() });
         }
         let expectations = Expectations { nonce: Some(nonce), channel: None };
-        let verified = verify(&document, &expectations, now_ms).map_err(|r| Error::NotVerified(r.error.to_string()))?;
+        let verified = verify(&document, &expectations, &verify::Trust::pinned(), now_ms)
+            .map_err(|rejected| Error::NotVerified(rejected.error.to_string()))?;
         let (policy, development) = match trust {
             Trust::Hardware => (AppraisalPolicy::shipped_default(), DevelopmentTee::Refuse),
             Trust::DevelopmentAllowed => (AppraisalPolicy::shipped_development(), DevelopmentTee::Allow),
