@@ -26,6 +26,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("access/tenancy.cedar", include_str!("../access/tenancy.cedar")),
     ("appraisal/default.toml", appraisal::DEFAULT),
     ("appraisal/development.toml", appraisal::DEVELOPMENT),
+    ("appraisal/strict.toml", appraisal::STRICT),
     ("prompts/answer.txt", prompts::ANSWER.text),
     ("prompts/question.txt", prompts::QUESTION.text),
     ("prompts/quotation.txt", prompts::QUOTATION.text),

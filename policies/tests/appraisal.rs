@@ -1,12 +1,15 @@
 //! What is accepted and what is not, given evidence that is true.
 
-#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
 
 use cloister_attestation::document::{Document, Evidence, Tee};
 use cloister_attestation::encoding::{Hex, sha256};
 use cloister_attestation::statement::{self, Build, Model, NULL_NONCE, State, Statement};
 use cloister_attestation::{Check, ExitClass, Expectations, Outcome, Trust, VerifiedEvidence, development, verify};
-use cloister_policies::appraisal::{AppraisalPolicy, AttestationResult, DEVELOPMENT, DevelopmentTee, Error, Verdict};
+use cloister_policies::appraisal::lint::{Level, explain, lint};
+use cloister_policies::appraisal::{
+    AppraisalPolicy, AttestationResult, DEFAULT, DEVELOPMENT, DevelopmentTee, Error, STRICT, Verdict,
+};
 use cloister_policies::{appraise, shipped};
 use ed25519_dalek::SigningKey;
 
@@ -47,7 +50,10 @@ fn failed(result: &AttestationResult) -> Vec<&'static str> {
 
 #[test]
 fn the_shipped_policies_are_policies() {
-    let _ = (AppraisalPolicy::shipped_default(), AppraisalPolicy::shipped_development());
+    for name in ["strict", "default", "development"] {
+        assert!(AppraisalPolicy::preset(name).is_some(), "{name}");
+    }
+    assert_eq!(AppraisalPolicy::preset("lax"), None);
 }
 
 #[test]
@@ -89,8 +95,8 @@ fn a_statement_that_is_valid_too_long_is_refused() {
 
 #[test]
 fn pinned_values_must_match() {
-    let pin =
-        |line: &str, value: &str| DEVELOPMENT.replace(&format!("{line} = []"), &format!("{line} = [\"{value}\"]"));
+    let pin = |line: &str, value: &str| format!("{DEVELOPMENT}\n[reference]\n{line} = [{value}]");
+    let quoted = |value: &str| format!("\"{value}\"");
     let right = [
         ("commits", "policy.commits", "c0ffee".to_owned()),
         ("policies_sha256", "policy.policies", Hex(shipped::digest()).to_string()),
@@ -98,13 +104,19 @@ fn pinned_values_must_match() {
         ("models_sha256", "policy.models", sha256(b"model").to_string()),
     ];
     for (line, id, value) in right {
-        let policy = AppraisalPolicy::from_toml(&pin(line, &value)).unwrap();
+        let policy = AppraisalPolicy::from_toml(&pin(line, &quoted(&value))).unwrap();
         let result = appraise(fresh(), &policy, DevelopmentTee::Allow);
         let check = result.checks.iter().find(|check| check.id == id).unwrap();
         assert_eq!((result.verdict, check.result), (Verdict::AcceptedDevelopment, Outcome::Pass), "{line}");
 
-        let policy = AppraisalPolicy::from_toml(&pin(line, &"0".repeat(64))).unwrap();
-        assert_eq!(failed(&appraise(fresh(), &policy, DevelopmentTee::Allow)), [id]);
+        for wrong in [quoted(&"0".repeat(64)), String::new()] {
+            let policy = AppraisalPolicy::from_toml(&pin(line, &wrong)).unwrap();
+            assert_eq!(
+                failed(&appraise(fresh(), &policy, DevelopmentTee::Allow)),
+                [id],
+                "an empty list accepts nothing"
+            );
+        }
     }
 }
 
@@ -113,10 +125,58 @@ fn malformed_policies_are_refused() {
     let toml =
         ["", "v = 1", &DEVELOPMENT.replace("tee =", "teee ="), &DEVELOPMENT.replace("\"development\"", "\"sgx\"")];
     for text in toml {
-        assert!(matches!(AppraisalPolicy::from_toml(text), Err(Error::Toml(_))), "{text}");
+        assert!(matches!(AppraisalPolicy::from_toml(text), Err(Error::Toml { .. })), "{text}");
     }
     let parse = |from: &str, to: &str| AppraisalPolicy::from_toml(&DEVELOPMENT.replace(from, to));
     assert_eq!(parse("v = 1", "v = 2"), Err(Error::Version(2)));
     assert_eq!(parse("[\"development\"]", "[]"), Err(Error::Kinds));
     assert_eq!(parse("[\"development\"]", "[\"development\", \"tdx\"]"), Err(Error::Kinds), "no policy for both");
+}
+
+#[test]
+fn a_policy_judges_all_hardware_that_it_lists_and_names_images_whole() {
+    let parse = |text: &str| AppraisalPolicy::from_toml(text).unwrap_err();
+    let bare = "v = 1\ntee = [\"sev-snp\"]\nrequire_fresh = true\nmax_validity_seconds = 1\n";
+    assert_eq!(parse(bare), Error::Table { tee: "sev-snp", table: "snp" });
+    let azure = DEFAULT.replace("\"tdx\"]", "\"az-tdx\"]");
+    assert_eq!(parse(&azure), Error::Table { tee: "az-tdx", table: "azure" });
+    let image = |fields: &str| {
+        let entry = format!("{DEFAULT}\n[[reference.measurement]]\nname = \"one\"\n{fields}");
+        AppraisalPolicy::from_toml(&entry).map(drop)
+    };
+    let register = "00".repeat(48);
+    assert_eq!(image(&format!("tee = \"sev-snp\"\nmeasurement = \"{register}\"")), Ok(()));
+    let dated = "not_before = 2026-05-01T00:00:00Z\nnot_after = \"2026-05-02T00:00:00Z\"";
+    assert_eq!(image(&format!("tee = \"sev-snp\"\nmeasurement = \"{register}\"\n{dated}")), Ok(()));
+    for wrong in ["tee = \"sev-snp\"", "tee = \"development\"", &format!("tee = \"tdx\"\nmrtd = \"{register}\"")] {
+        assert!(matches!(image(wrong), Err(Error::Measurement { .. })), "{wrong}");
+    }
+    assert!(matches!(image("tee = \"tdx\"\nmrtd = \"00\""), Err(Error::Toml { line: 1.., .. })));
+}
+
+#[test]
+fn lint_tells_what_a_policy_lets_through() {
+    let keys = |text: &str| lint(text, NOW).into_iter().map(|finding| finding.key).collect::<Vec<_>>();
+    assert_eq!(keys(DEFAULT), ["snp.require_crl", "reference.measurement"]);
+    assert_eq!(keys(DEVELOPMENT), [""; 0]);
+    assert!(keys(STRICT).contains(&"reference.measurement"), "as shipped it accepts nothing");
+    let loose = DEFAULT.replace("allow_debug = false", "allow_debug = true").replace("[\"Genoa\"", "[\"Milan\"");
+    let loose = loose.replace("require_fresh = true", "require_fresh = false");
+    for key in ["snp.allow_debug", "tdx.allow_debug", "snp.allowed_products", "require_fresh"] {
+        assert!(keys(&loose).contains(&key), "{key}");
+    }
+    let broken = lint("v = 1\ntea = 2", NOW);
+    assert_eq!((broken[0].level, broken[0].key, broken.len()), (Level::Error, "policy", 1));
+    assert!(broken[0].message.contains("line 2"), "{}", broken[0].message);
+}
+
+#[test]
+fn every_key_of_the_presets_is_explained() {
+    for name in ["strict", "default", "development"] {
+        for (key, sentence) in explain(&AppraisalPolicy::preset(name).unwrap()) {
+            assert!(!sentence.starts_with(' '), "{name}: {key} has no words");
+        }
+    }
+    let all = explain(&AppraisalPolicy::shipped_default());
+    assert!(all.iter().any(|(key, text)| key == "snp.allowed_products" && text.contains("Genoa")), "{all:?}");
 }

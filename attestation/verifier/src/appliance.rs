@@ -1,6 +1,6 @@
 //! `cloister-verify appliance`: is the thing at that address a Cloister appliance that we accept?
 
-use cloister_attestation::check::{Checklist, ExitClass, Planned, Stage};
+use cloister_attestation::check::{Checklist, ExitClass, Planned, Stage, all_hold};
 use cloister_attestation::statement::Statement;
 use cloister_attestation::{Expectations, document, verify};
 use serde_json::json;
@@ -79,9 +79,11 @@ fn judge_document(
         }
     }
     let origin = if nonce.is_some() { Origin::Live } else { Origin::Saved };
-    judge.appraise(evidence, origin, &mut report)?;
-    report.checks.extend(channel.into_checks());
-    Ok(report.conclude(ExitClass::Rejected))
+    let class = judge.appraise(evidence, origin, &mut report)?;
+    let channel = channel.into_checks();
+    let class = if all_hold(&channel) { class } else { ExitClass::Rejected };
+    report.checks.extend(channel);
+    Ok(report.conclude(class))
 }
 
 fn check_channel(checks: &mut Checklist, fetched: &Fetched, statement: &Statement) {

@@ -61,9 +61,13 @@ pub(crate) enum Command {
 /// How true evidence is judged.
 #[derive(Debug, clap::Args)]
 pub(crate) struct JudgeArgs {
-    /// Appraisal policy (TOML); without it the built-in one, which accepts hardware only.
-    #[arg(long, value_name = "FILE")]
+    /// Appraisal policy: a file (TOML), or `strict`, `default`, `development`. Without it `default`: hardware only.
+    #[arg(long, value_name = "FILE|NAME")]
     pub(crate) policy: Option<PathBuf>,
+    /// DER certificate of a test root (`ARK-…`, or one in the place of Intel's) to trust. Whoever holds its key can make
+    /// any evidence: the result is never that of hardware. May be repeated; the last one of each kind counts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) insecure_trust_root: Vec<PathBuf>,
     /// Accept an appliance without confidential computing. Whoever runs that machine can read everything on it.
     #[arg(long)]
     pub(crate) insecure_allow_development_tee: bool,

@@ -39,11 +39,11 @@ pub(crate) fn run(args: &AuditArgs, now_ms: u64) -> Result<Report, Failure> {
         Err(refusal) => return Ok(refusal.into_report(report)),
     };
     report.checks.extend_from_slice(export.checks());
-    judge.appraise(export.evidence().clone(), Origin::Saved, &mut report)?;
+    let class = judge.appraise(export.evidence().clone(), Origin::Saved, &mut report)?;
     // The evidence was judged as of the export; when it ended since says nothing about the log.
     report.valid_until = None;
     report.claim("log", describe(&export));
-    let report = report.conclude(ExitClass::Rejected);
+    let report = report.conclude(class);
     if let (Some(path), Verdict::Accepted | Verdict::AcceptedDevelopment) = (&args.save_checkpoint, report.verdict) {
         input::write(path, export.checkpoint_note())?;
     }

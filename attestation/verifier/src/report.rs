@@ -15,6 +15,8 @@ use crate::input::format_time;
 
 /// What is shown whenever the evidence is that of a development TEE.
 const BANNER: &str = "DEVELOPMENT, NOT CONFIDENTIAL";
+/// What is shown whenever the evidence chains to a root that the user named.
+const TEST_ROOT_BANNER: &str = "TEST ROOT, NOT CONFIDENTIAL";
 
 /// Everything that was found out.
 #[derive(Debug, Serialize)]
@@ -41,6 +43,9 @@ pub(crate) struct Report {
     pub(crate) checks: Vec<Check>,
     /// What was established, by name; trustworthy only if accepted.
     pub(crate) claims: Map<String, Value>,
+    /// Whether the policy refused for lack of collateral only.
+    #[serde(skip)]
+    pub(crate) incomplete: bool,
 }
 
 impl Report {
@@ -58,6 +63,7 @@ impl Report {
             error: None,
             checks: Vec::new(),
             claims: Map::new(),
+            incomplete: false,
         }
     }
 
@@ -79,8 +85,12 @@ impl Report {
     pub(crate) fn conclude(mut self, missing: ExitClass) -> Self {
         let bad = |outcome| self.checks.iter().find(|check| check.required && check.result == outcome);
         let failed = self.checks.iter().find(|check| check.result == Outcome::Fail);
+        // What the policy refuses for lack of collateral only is refused as incomplete, unless anything else failed.
+        let of_policy = |check: &Check| check.result != Outcome::Fail || check.id.starts_with("policy.");
+        let incomplete = self.incomplete && self.checks.iter().all(of_policy);
+        let refused = if incomplete { ExitClass::Collateral } else { ExitClass::Rejected };
         (self.verdict, self.exit_class, self.error) = match (failed, bad(Outcome::NotDone)) {
-            (Some(check), _) => (Verdict::Rejected, ExitClass::Rejected, Some(check.reason.clone())),
+            (Some(check), _) => (Verdict::Rejected, refused, Some(check.reason.clone())),
             (None, Some(check)) => (Verdict::Rejected, missing, Some(check.reason.clone())),
             (None, None) if self.hardware == Some(false) => (Verdict::AcceptedDevelopment, ExitClass::Accepted, None),
             (None, None) => (Verdict::Accepted, ExitClass::Accepted, None),
@@ -93,7 +103,11 @@ impl Report {
     }
 
     fn to_text(&self) -> String {
-        let banner = if self.hardware == Some(false) { format!("{BANNER}\n") } else { String::new() };
+        let banner = match (self.hardware, self.tee) {
+            (Some(false), Some(tee)) if tee.is_hardware() => format!("{TEST_ROOT_BANNER}\n"),
+            (Some(false), _) => format!("{BANNER}\n"),
+            (Some(true) | None, _) => String::new(),
+        };
         let mut text = banner.clone();
         for check in &self.checks {
             let result = match check.result {

@@ -1,35 +1,41 @@
 //! Do we accept this appliance? Judgement over evidence that `cloister-attestation` found to be true.
 //!
-//! A policy is a small TOML file. What it pins must match; what it does not pin is reported as not done, never as
-//! passed. The development TEE needs two agreements: a policy that lists it, and a caller who says so aloud.
+//! A policy is a small TOML file with tables for the hardware, the statement and reference values. One rule holds for
+//! every key: one that is absent is not checked, and its check is reported as not done; a list that is there and empty
+//! accepts nothing. The development TEE needs two agreements: a policy that lists it, and a caller who says so aloud.
 //!
 //! | check | what must hold |
 //! |---|---|
 //! | `policy.tee` | the policy lists the kind of evidence |
-//! | `policy.hardware` | memory is protected by hardware, or the caller allowed the development TEE |
+//! | `policy.hardware` | memory is protected by hardware, or the caller allowed what is not |
 //! | `policy.fresh` | the document answers a nonce of ours |
 //! | `policy.validity` | the statement does not claim to be valid for longer than the policy allows |
 //! | `policy.commits` | the build's commit is one of the pinned ones |
 //! | `policy.policies` | the digest over its policies and prompts is one of the pinned ones |
 //! | `policy.egress` | the digest of its egress policy is one of the pinned ones |
 //! | `policy.models` | every loaded model is one of the pinned ones |
+//! | `policy.table` | the policy has a table for hardware of this kind: what is not judged is not accepted |
+//! | `policy.image` | launch measurements are, as a set, those of one named entry that is valid now |
+//! | `policy.snp.*`, `policy.tdx.*`, `policy.az.*` | the keys of [`snp`], [`tdx`], [`azure`] |
 
 pub mod azure;
+mod file;
+pub mod lint;
+mod machine;
 pub mod snp;
 mod snp_checks;
 pub mod tdx;
 mod tdx_error;
+mod words;
 
-use cloister_attestation::check::{Checklist, ExitClass, Planned, all_hold};
-use cloister_attestation::document::Tee;
+use cloister_attestation::check::{Checklist, ExitClass, Outcome, Planned, all_hold};
 use cloister_attestation::encoding::Digest;
 use cloister_attestation::{Check, Stage, VerifiedEvidence};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// The policy for relying parties that say nothing else.
-pub const DEFAULT: &str = include_str!("../../appraisal/default.toml");
-/// The policy for trying the product without hardware.
-pub const DEVELOPMENT: &str = include_str!("../../appraisal/development.toml");
+pub use file::{AppraisalPolicy, DEFAULT, DEVELOPMENT, Error, STRICT};
+
+use file::{RawPolicy, Reference};
 
 const PLAN: &[Planned] = &[
     Planned::required(
@@ -49,91 +55,6 @@ const PLAN: &[Planned] = &[
     Planned::optional("policy.egress", Stage::Policy, "pin the digest of the egress policy that you reviewed"),
     Planned::optional("policy.models", Stage::Policy, "pin the digests of the models that you accept"),
 ];
-
-/// Why a text is not an appraisal policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// Not TOML, or not of the right shape. The text of the parser, which names the line.
-    #[error("appraisal policy is not well formed: {0}")]
-    Toml(String),
-    /// A version that this build does not know.
-    #[error("appraisal policy version {0} is not supported")]
-    Version(u64),
-    /// A policy that accepts nothing, or development and hardware alike.
-    #[error("appraisal policy must list either kinds of hardware or the development TEE")]
-    Kinds,
-}
-
-/// What is accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppraisalPolicy {
-    raw: RawPolicy,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawPolicy {
-    v: u64,
-    tee: Vec<Tee>,
-    require_fresh: bool,
-    max_validity_seconds: u64,
-    reference: Reference,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Reference {
-    commits: Vec<String>,
-    policies_sha256: Vec<Digest>,
-    egress_sha256: Vec<Digest>,
-    models_sha256: Vec<Digest>,
-}
-
-impl AppraisalPolicy {
-    /// Reads a policy from TOML.
-    ///
-    /// # Errors
-    ///
-    /// One variant per way of not being one.
-    pub fn from_toml(text: &str) -> Result<Self, Error> {
-        let raw: RawPolicy = toml::from_str(text).map_err(|error| Error::Toml(error.message().to_owned()))?;
-        if raw.v != 1 {
-            return Err(Error::Version(raw.v));
-        }
-        let development = raw.tee.iter().filter(|tee| !tee.is_hardware()).count();
-        if raw.tee.is_empty() || (development > 0 && development < raw.tee.len()) {
-            return Err(Error::Kinds);
-        }
-        Ok(Self { raw })
-    }
-
-    /// [`DEFAULT`], read.
-    ///
-    /// # Panics
-    ///
-    /// Never: a test reads the file that is compiled in.
-    #[must_use]
-    pub fn shipped_default() -> Self {
-        Self::from_toml(DEFAULT).expect("the shipped policy is read by a test")
-    }
-
-    /// [`DEVELOPMENT`], read.
-    ///
-    /// # Panics
-    ///
-    /// Never: a test reads the file that is compiled in.
-    #[must_use]
-    pub fn shipped_development() -> Self {
-        Self::from_toml(DEVELOPMENT).expect("the shipped policy is read by a test")
-    }
-
-    /// The same policy for a saved document, whose freshness nobody can tell: it is then reported as not done.
-    #[must_use]
-    pub const fn for_saved_document(mut self) -> Self {
-        self.raw.require_fresh = false;
-        self
-    }
-}
 
 /// Whether the caller said `--insecure-allow-development-tee`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,16 +86,16 @@ pub struct AttestationResult {
     pub checks: Vec<Check>,
     /// What was judged.
     pub evidence: VerifiedEvidence,
+    /// The name of the reference entry that the launch measurements are those of.
+    pub image: Option<String>,
+    class: ExitClass,
 }
 
 impl AttestationResult {
-    /// What kind of answer it is.
+    /// What kind of answer it is. A refusal for nothing but missing collateral is told apart: fetch it and try again.
     #[must_use]
     pub const fn exit_class(&self) -> ExitClass {
-        match self.verdict {
-            Verdict::Accepted | Verdict::AcceptedDevelopment => ExitClass::Accepted,
-            Verdict::Rejected => ExitClass::Rejected,
-        }
+        self.class
     }
 }
 
@@ -185,17 +106,33 @@ pub fn appraise(
     policy: &AppraisalPolicy,
     development: DevelopmentTee,
 ) -> AttestationResult {
+    let raw = policy.raw();
     let mut list = Checklist::new(PLAN);
-    check_kind(&mut list, &evidence, &policy.raw, development);
-    check_time(&mut list, &evidence, &policy.raw);
-    check_reference(&mut list, &evidence, &policy.raw.reference);
-    let checks = [evidence.checks(), &list.into_checks()].concat();
+    check_kind(&mut list, &evidence, raw, development);
+    check_time(&mut list, &evidence, raw);
+    check_reference(&mut list, &evidence, &raw.reference);
+    let machine = machine::judge(&evidence, raw);
+    let checks = [evidence.checks(), &list.into_checks(), &machine.checks].concat();
     let verdict = match (all_hold(&checks), evidence.is_hardware()) {
         (false, _) => Verdict::Rejected,
         (true, true) => Verdict::Accepted,
         (true, false) => Verdict::AcceptedDevelopment,
     };
-    AttestationResult { verdict, checks, evidence }
+    let class = class(verdict, &checks, &evidence);
+    AttestationResult { verdict, checks, evidence, image: machine.image, class }
+}
+
+/// A refusal is one for lack of collateral if everything that stands in the way would be judged with it.
+fn class(verdict: Verdict, checks: &[Check], evidence: &VerifiedEvidence) -> ExitClass {
+    if verdict != Verdict::Rejected {
+        return ExitClass::Accepted;
+    }
+    let awaited = |check: &Check| match check.result {
+        Outcome::Fail => machine::awaits_collateral(check.id, evidence),
+        Outcome::NotDone if check.required => matches!(check.stage, Stage::Collateral | Stage::Tcb),
+        Outcome::NotDone | Outcome::Pass => true,
+    };
+    if checks.iter().all(awaited) { ExitClass::Collateral } else { ExitClass::Rejected }
 }
 
 fn check_kind(list: &mut Checklist, evidence: &VerifiedEvidence, policy: &RawPolicy, development: DevelopmentTee) {
@@ -206,6 +143,12 @@ fn check_kind(list: &mut Checklist, evidence: &VerifiedEvidence, policy: &RawPol
         list.fail("policy.tee", format!("the policy does not accept {}", tee.name()));
     }
     match (evidence.is_hardware(), development) {
+        (false, DevelopmentTee::Allow) if tee.is_hardware() => {
+            list.pass("policy.hardware", "TEST ROOT, NOT CONFIDENTIAL: not AMD's or Intel's, allowed by the caller");
+        }
+        (false, DevelopmentTee::Refuse) if tee.is_hardware() => {
+            list.fail("policy.hardware", "test root: whoever holds its key can make any evidence");
+        }
         (true, _) => list.pass("policy.hardware", "memory is protected by hardware"),
         (false, DevelopmentTee::Allow) => {
             list.pass("policy.hardware", "DEVELOPMENT, NOT CONFIDENTIAL: no hardware, allowed by the caller");
@@ -222,7 +165,7 @@ fn check_time(list: &mut Checklist, evidence: &VerifiedEvidence, policy: &RawPol
         (false, true) => list.fail("policy.fresh", "the policy wants an answer to a nonce of ours"),
         (false, false) => list.not_done("policy.fresh", "a saved document: it may be old"),
     }
-    let seconds = evidence.valid_until_ms().saturating_sub(evidence.verified_at_ms()) / 1000;
+    let seconds = evidence.statement().not_after.saturating_sub(evidence.verified_at_ms()) / 1000;
     let limit = policy.max_validity_seconds;
     if seconds <= limit {
         list.pass("policy.validity", format!("valid for {seconds} s, the policy allows {limit} s"));
@@ -233,19 +176,20 @@ fn check_time(list: &mut Checklist, evidence: &VerifiedEvidence, policy: &RawPol
 
 fn check_reference(list: &mut Checklist, evidence: &VerifiedEvidence, reference: &Reference) {
     let statement = evidence.statement();
-    check_pinned(list, "policy.commits", &reference.commits, std::slice::from_ref(&statement.build.commit));
-    check_pinned(list, "policy.policies", &reference.policies_sha256, &[statement.policies_sha256]);
-    check_pinned(list, "policy.egress", &reference.egress_sha256, &[statement.egress_sha256]);
+    check_pinned(list, "policy.commits", reference.commits.as_deref(), std::slice::from_ref(&statement.build.commit));
+    check_pinned(list, "policy.policies", reference.policies_sha256.as_deref(), &[statement.policies_sha256]);
+    check_pinned(list, "policy.egress", reference.egress_sha256.as_deref(), &[statement.egress_sha256]);
     let models: Vec<Digest> = statement.models.iter().map(|model| model.sha256).collect();
-    check_pinned(list, "policy.models", &reference.models_sha256, &models);
+    check_pinned(list, "policy.models", reference.models_sha256.as_deref(), &models);
 }
 
-fn check_pinned<T: PartialEq>(list: &mut Checklist, id: &'static str, pinned: &[T], found: &[T]) {
-    if pinned.is_empty() {
-        list.not_done(id, "the policy pins no value");
-    } else if found.iter().all(|value| pinned.contains(value)) {
-        list.pass(id, "what was found is pinned by the policy");
-    } else {
-        list.fail(id, "what was found is not pinned by the policy");
+fn check_pinned<T: PartialEq>(list: &mut Checklist, id: &'static str, pinned: Option<&[T]>, found: &[T]) {
+    match pinned {
+        None => list.not_done(id, "the policy pins no value"),
+        Some([]) => list.fail(id, "the policy's list is empty, and an empty list accepts nothing"),
+        Some(pinned) if found.iter().all(|value| pinned.contains(value)) => {
+            list.pass(id, "what was found is pinned by the policy");
+        }
+        Some(_) => list.fail(id, "what was found is not pinned by the policy"),
     }
 }

@@ -65,7 +65,7 @@ const PLAN: &[Planned] = &[
     Planned::optional("policy.tdx.cached_keys", Stage::Policy, PLATFORM),
 ];
 
-/// What is accepted of a TDX platform and a TD. Absent keys are not checked; an empty list pins nothing.
+/// What is accepted of a TDX platform and a TD. Absent keys are not checked; an empty list accepts nothing.
 ///
 /// There is no `Default`: a policy without keys accepts every true TD, debug ones included.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -268,8 +268,7 @@ fn allow(allowed: Option<bool>, present: bool, claim: Claim) -> Outcome {
 }
 
 fn any<const N: usize>(pinned: Option<&[Hex<N>]>, found: &[u8; N], claim: Claim) -> Outcome {
-    let pinned = pinned.filter(|pinned| !pinned.is_empty())?;
-    Some(holds(pinned.iter().any(|value| value.0 == *found), claim))
+    pinned.map(|pinned| holds(pinned.iter().any(|value| value.0 == *found), claim))
 }
 
 fn holds(condition: bool, claim: Claim) -> Result<(), PolicyError> {
