@@ -3,6 +3,7 @@
 import { type Bytes, fromBase64, fromHex, fromUtf8, toHex, utf8 } from './bytes';
 import { type Json, canonical, isObject, parseStrict } from './json';
 import type { SnpEndorsements } from './snp/chain';
+import { readCollateral } from './tdx/collateral';
 
 /** The media format of a document. */
 export const FORMAT = 'cloister/attestation-document/v1';
@@ -60,21 +61,34 @@ export function parseDocument(bytes: Uint8Array): Document {
   if (document.nonce !== null && nonce === null) throw new Malformed('nonce');
   if (nonce?.every((byte) => byte === 0)) throw new Malformed('a nonce of all zero bytes is not allowed');
   const collateral = object(document.collateral, 'collateral', null);
-  const evidence = object(document.evidence, 'evidence', ['tee', 'report']);
+  // The members of Azure's evidence may stand where they may be needed: kinds that this package does not know.
+  const evidence = object(document.evidence, 'evidence', ['tee', 'report'], ['quote', 'tpm_quote']);
   const report = fromBase64(evidence.report);
   if (report === null || report.length > MAX_REPORT) throw new Malformed('evidence.report');
   const tee = text(evidence.tee, 'evidence.tee');
+  const known = Object.hasOwn(COLLATERAL, tee) ? COLLATERAL[tee] : undefined;
+  if (known) {
+    object(document.evidence, 'evidence', ['tee', 'report']);
+    if (!known(collateral)) throw new Malformed('collateral');
+  }
   return { nonce, statement: parseStatement(document.statement), tee, report, collateral };
 }
 
-/**
- * The certificates of an SNP report in the collateral of a document: `vek`, `ask`, `ark` and `crl`, each DER in base64.
- * One that is not base64 counts as one that is not a certificate, and is refused as such.
- */
+const CERTIFICATES = ['vek', 'ask', 'ark', 'crl'];
+
+/** What may come along, per kind: nothing, certificates in base64, or what Intel publishes. */
+const COLLATERAL: Readonly<Record<string, (collateral: Document['collateral']) => boolean>> = {
+  development: (collateral) => Object.keys(collateral).length === 0,
+  'sev-snp': (collateral) =>
+    Object.entries(collateral).every(([name, der]) => CERTIFICATES.includes(name) && fromBase64(der) !== null),
+  tdx: (collateral) => Object.keys(collateral).length === 0 || readCollateral(collateral) !== null,
+};
+
+/** The certificates of an SNP report in the collateral of a document: `vek`, `ask`, `ark` and `crl`, each DER in base64. */
 export function snpCollateral(collateral: Document['collateral']): SnpEndorsements {
   const der = (name: string) => {
     const value = collateral[name];
-    return value === undefined || value === null ? null : (fromBase64(value) ?? new Uint8Array());
+    return value === undefined ? null : (fromBase64(value) ?? new Uint8Array());
   };
   return { vek: der('vek'), ask: der('ask'), ark: der('ark'), crl: der('crl') };
 }

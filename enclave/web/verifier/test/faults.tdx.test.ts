@@ -331,7 +331,7 @@ describe('a TDX policy', () => {
     ['features that cannot be', { body: { 128: [2] } }, {}, 'XFAM'],
     ['a module', {}, { mr_seam: ['01'.repeat(48)] }, 'MR_SEAM'],
     ['a register', {}, { rtmr3: ['01'.repeat(48)] }, 'RTMR3'],
-    ['a list without values, which pins nothing', {}, { rtmr3: [] }, null],
+    ['a list without values, which accepts nothing', {}, { rtmr3: [] }, 'RTMR3'],
     ['a configuration', {}, { mr_config_id: '01'.repeat(48) }, 'MR_CONFIG_ID'],
     ['an owner', {}, { mr_owner: '01'.repeat(48) }, 'MR_OWNER'],
     ['an owner’s configuration', {}, { mr_owner_config: '01'.repeat(48) }, 'MR_OWNER_CONFIG'],

@@ -112,7 +112,7 @@ describe.each([
   it('is refused without its collateral, or with any other', async () => {
     const { document, trust } = await make();
     for (const collateral of [{}, { vek: 'AA==' }, { vek: 7, tcb_info: 7 }, { vek: null }]) {
-      expect(failed(await check({ document: { ...document, collateral }, trust }))).toMatch(/^(snp\.vek|tdx\.)/);
+      expect(failed(await check({ document: { ...document, collateral }, trust }))).toMatch(/^(snp\.vek|tdx\.|doc\.)/);
     }
   });
 
@@ -128,7 +128,7 @@ describe.each([
     const { document, trust } = await make();
     for (const tee of ['sev-snp', 'tdx', 'development'].filter((tee) => tee !== document.evidence.tee)) {
       const evidence = { ...document.evidence, tee };
-      expect(failed(await check({ document: { ...document, evidence }, trust }))).toMatch(/^(snp|tdx|dev)\./);
+      expect(failed(await check({ document: { ...document, evidence }, trust }))).toBe('doc.format');
     }
   });
 
@@ -143,6 +143,16 @@ describe.each([
       if (claims !== null) expect(fromUtf8(bytes.slice(Math.max(0, at - 2), at + 2))).toMatch(/\\n|"pck_crl_issuer/);
       expect((await verify(bytes.slice(0, at), NONCE, NOW, trust)).claims).toBeNull();
     }
+  });
+});
+
+describe('members that belong to another kind', () => {
+  it.each([{ quote: 'QQ==' }, { tpm_quote: {} }, { quote: null }])('%j makes a document malformed', async (member) => {
+    const { document, trust } = await snpDocument();
+    const evidence = { ...document.evidence, ...member };
+    expect(failed(await check({ document: { ...document, evidence }, trust }))).toBe('doc.format');
+    const azure = { ...evidence, tee: 'az-snp' };
+    expect(failed(await check({ document: { ...document, evidence: azure }, trust }))).toBe('evidence.tee');
   });
 });
 

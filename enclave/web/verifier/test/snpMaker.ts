@@ -77,6 +77,8 @@ async function report(change: SnpChange): Promise<Bytes> {
   set(0x00, 5);
   set(0x08, 0, 0, 3);
   set(0x34, 1);
+  // Memory was checked for aliases.
+  set(0x40, 0x20);
   for (const at of [0x38, 0x180, 0x1e0, 0x1f0]) set(at, 10, 0, 0, 0, 0, 0, 24, 84);
   bytes.set(change.reportData ?? new Uint8Array(64).fill(0x33), 0x50);
   bytes.fill(0x44, 0x90, 0xc0);

@@ -24,7 +24,7 @@ import { type TcbFloor, UNREACHABLE, readFloor, readFloors } from './floor';
 import { type SigningKey, atLeast } from './report';
 import { type SnpClaims, spell } from './verify';
 
-/** What is wanted. A key that is absent is not checked. */
+/** What is wanted. A key that is absent is not checked; an empty list accepts nothing. */
 export interface SnpPolicy {
   readonly allow_debug?: boolean;
   readonly allow_migrate_ma?: boolean;
@@ -61,7 +61,7 @@ export interface SnpPolicy {
 }
 
 /**
- * What the page accepts unless it is told otherwise. Milan is not among it: the seed of its keys was extracted from a chip
+ * What the page accepts unless it is told otherwise: the table [snp] of `policies/appraisal/default.toml`. Milan is not among it: the seed of its keys was extracted from a chip
  * (arXiv 2605.12990), so its reports no longer prove where they come from.
  */
 export const DEFAULT_SNP_POLICY: SnpPolicy = {
@@ -69,7 +69,13 @@ export const DEFAULT_SNP_POLICY: SnpPolicy = {
   allow_migrate_ma: false,
   max_vmpl: 0,
   allowed_products: ['Genoa', 'Turin'],
-  allow_provisional_firmware: false,
+  allowed_signing_keys: ['VCEK'],
+  require_alias_check: true,
+  allow_provisional_firmware: true,
+  min_reported_tcb_by_product: {
+    Genoa: { bootloader: 10, tee: 0, snp: 23, microcode: 27 },
+    Turin: { fmc: 0, bootloader: 0, tee: 0, snp: 2, microcode: 71 },
+  },
 };
 
 const bit = (bits: bigint, at: number) => ((bits >> BigInt(at)) & 1n) === 1n;

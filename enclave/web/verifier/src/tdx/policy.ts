@@ -8,7 +8,7 @@ import type { Reason } from '../reasons';
 import { ALL_STATUSES, type TcbStatus } from './tcb';
 import type { TdxClaims } from './verify';
 
-/** What is wanted. A key that is absent is not checked; a list of values without any pins nothing. */
+/** What is wanted. A key that is absent is not checked; an empty list accepts nothing. */
 export interface TdxPolicy {
   /** `Revoked` may be listed and is refused all the same. */
   readonly accept_tcb_status?: readonly TcbStatus[];
@@ -45,9 +45,10 @@ export interface TdxPolicy {
   readonly allow_cached_keys?: boolean;
 }
 
-/** What the page accepts unless it is told otherwise. */
+/** What the page accepts unless it is told otherwise: the table [tdx] of `policies/appraisal/default.toml`. */
 export const DEFAULT_TDX_POLICY: TdxPolicy = {
   accept_tcb_status: ['UpToDate'],
+  min_tcb_evaluation_data_number: 18,
   allow_debug: false,
   td_attributes_reserved_must_be_zero: true,
   require_sept_ve_disable: true,
@@ -141,7 +142,6 @@ const TABLE: Rules<TdxClaims> = rules((rule) => {
     code: 'PPID',
     fix: PLATFORM,
     read: listOf<string>(hexOf(16)),
-    asks: (_, ppids) => ppids.length > 0,
     holds: ({ platform }, ppids) => ppids.includes(platform.ppid),
     found: ({ platform }) => `platform ${platform.ppid}`,
   });
@@ -227,7 +227,6 @@ function known(name: string, code: Reason, value: Value): Rule<TdxClaims, string
     code,
     fix: PIN,
     read: listOf<string>(hexOf(48)),
-    asks: (_, wanted) => wanted.length > 0,
     holds: (claims, wanted) => wanted.includes(toHex(value(claims))),
     found: (claims) => toHex(value(claims)),
   };
