@@ -123,7 +123,9 @@ impl<'a> HclReport<'a> {
         self.runtime_data_is(report_data.ok_or(Error::RuntimeDataHash)?)
     }
 
-    pub(super) const fn hardware_report(&self) -> &'a [u8] {
+    /// The hardware report, which the host may have written.
+    #[must_use]
+    pub const fn hardware_report_unverified(&self) -> &'a [u8] {
         self.hardware
     }
 

@@ -137,7 +137,7 @@ pub fn verify_snp(
     now_ms: u64,
 ) -> Result<Verified<snp::Verified>, Rejected<Error>> {
     let (report, format) = container(evidence, ReportKind::Snp, snp::PLAN)?;
-    let hardware = snp::Evidence { report: report.hardware_report(), endorsements: *endorsements };
+    let hardware = snp::Evidence { report: report.hardware_report_unverified(), endorsements: *endorsements };
     let hardware = snp::verify(&hardware, roots, now_ms).map_err(|rejected| below(&format, rejected, Error::Snp))?;
     let before = [format.as_slice(), hardware.checks()].concat();
     let report_data = hardware.claims().report_data;

@@ -8,6 +8,7 @@
 //! QEMU and Google's VMM are supported. Amazon's is not: the public tools disagree about its registers.
 
 mod firmware;
+pub mod id_block;
 mod registers;
 
 pub use firmware::{Firmware, Section, SectionKind};

@@ -12,6 +12,16 @@ pub enum Vmm {
 }
 
 impl Vmm {
+    /// The VMM of a name, in either case.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "qemu" => Some(Self::Qemu),
+            "gce" => Some(Self::Gce),
+            _ => None,
+        }
+    }
+
     /// How it loads the memory that firmware asks for: QEMU as measured zeros, Google unmeasured.
     pub(super) const fn memory_pages(self) -> PageType {
         match self {
