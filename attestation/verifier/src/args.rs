@@ -1,11 +1,19 @@
 //! The command line.
 
+mod cases;
+mod inspect;
+mod measure;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use cloister_attestation::encoding::Hex;
 
 use crate::input;
+
+pub(crate) use cases::CasesArgs;
+pub(crate) use inspect::InspectArgs;
+pub(crate) use measure::{MeasureArgs, MeasureKind, MeasureSnpArgs, VmmArg};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -56,6 +64,12 @@ pub(crate) enum Command {
     Receipt(ReceiptArgs),
     /// Verify an export of an audit log.
     Audit(AuditArgs),
+    /// Show what a piece of evidence says, without verifying it.
+    Inspect(InspectArgs),
+    /// Run a folder of test cases through this verifier.
+    Cases(CasesArgs),
+    /// Compute the measurement that a guest must have, for reference values.
+    Measure(MeasureArgs),
 }
 
 /// How true evidence is judged.

@@ -6,10 +6,15 @@
 mod appliance;
 mod args;
 mod audit;
+mod cases;
+mod cmw;
 mod failure;
 mod fetch;
+mod format;
 mod input;
+mod inspect;
 mod judge;
+mod measure;
 mod receipt;
 mod report;
 
@@ -18,7 +23,7 @@ use std::process::ExitCode;
 use args::{Args, Command};
 use clap::Parser as _;
 use failure::Failure;
-use report::Report;
+use report::Output;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -26,10 +31,13 @@ fn main() -> ExitCode {
     report::print(result.as_ref(), args.json).unwrap_or_else(|_| ExitCode::from(failure::INTERNAL))
 }
 
-fn run(args: &Args, now_ms: u64) -> Result<Report, Failure> {
+fn run(args: &Args, now_ms: u64) -> Result<Output, Failure> {
     match &args.command {
-        Command::Appliance(args) => appliance::run(args, now_ms),
-        Command::Receipt(args) => receipt::run(args, now_ms),
-        Command::Audit(args) => audit::run(args, now_ms),
+        Command::Appliance(args) => appliance::run(args, now_ms).map(Output::from),
+        Command::Receipt(args) => receipt::run(args, now_ms).map(Output::from),
+        Command::Audit(args) => audit::run(args, now_ms).map(Output::from),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Cases(args) => cases::run(args),
+        Command::Measure(args) => measure::run(args),
     }
 }

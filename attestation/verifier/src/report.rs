@@ -174,18 +174,43 @@ impl Report {
     }
 }
 
+/// A text of somebody else's without what could steer a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    // Bidirectional overrides are no control characters and reorder what is shown all the same.
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200E}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if steers(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
+/// What a command has to say: the same thing as text and as JSON, and the code to exit with.
+#[derive(Debug)]
+pub(crate) struct Output {
+    /// For people; ends with a line break.
+    pub(crate) text: String,
+    /// For programs.
+    pub(crate) json: Value,
+    /// The process exit code.
+    pub(crate) code: u8,
+}
+
+impl From<Report> for Output {
+    fn from(report: Report) -> Self {
+        Self { text: report.to_text(), json: json!(report), code: report.exit_class.code() }
+    }
+}
+
 /// Prints what came of a run, and says with which code to exit.
-pub(crate) fn print(result: Result<&Report, &Failure>, as_json: bool) -> io::Result<ExitCode> {
+pub(crate) fn print(result: Result<&Output, &Failure>, as_json: bool) -> io::Result<ExitCode> {
     let mut stdout = io::stdout().lock();
     match result {
-        Ok(report) => {
+        Ok(output) => {
             if as_json {
-                serde_json::to_writer_pretty(&mut stdout, report)?;
-                writeln!(stdout)?;
+                writeln!(stdout, "{:#}", output.json)?;
             } else {
-                stdout.write_all(report.to_text().as_bytes())?;
+                stdout.write_all(output.text.as_bytes())?;
             }
-            Ok(ExitCode::from(report.exit_class.code()))
+            Ok(ExitCode::from(output.code))
         }
         Err(failure) => {
             if as_json {

@@ -75,9 +75,10 @@ fn golden(name: &str, output: Output) {
 #[test]
 fn help_is_as_reviewed() {
     golden("help.txt", verify(&["--help"]));
-    for command in ["appliance", "receipt", "audit"] {
+    for command in ["appliance", "receipt", "audit", "inspect", "cases", "measure"] {
         golden(&format!("help-{command}.txt"), verify(&[command, "--help"]));
     }
+    golden("help-measure-snp.txt", verify(&["measure", "snp", "--help"]));
 }
 
 #[test]
