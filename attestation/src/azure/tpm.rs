@@ -45,6 +45,19 @@ impl TpmQuote {
         }
         serde_json::from_slice(json).map_err(|_| Error::Quote("not the known JSON"))
     }
+
+    /// Whether the parts belong together: that the message, signed or not, answers `nonce` and speaks of these registers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Quote`], [`Error::Nonce`] or [`Error::PcrDigest`].
+    pub fn check_own_binding(&self, nonce: &[u8]) -> Result<(), Error> {
+        let quote = Quote::parse(&self.message.0)?;
+        if quote.extra_data != nonce {
+            return Err(Error::Nonce);
+        }
+        quote.registers(&self.pcrs).map(drop)
+    }
 }
 
 /// Up to `MAX` bytes, written in hex.
