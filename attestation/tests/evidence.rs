@@ -79,16 +79,32 @@ fn s3_19_a_true_document_verifies() {
     assert!(!cached.is_fresh());
 }
 
+/// One case of `report_data.json`, which the browser's verifier reads too.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Vector {
+    name: String,
+    nonce: Option<Hex<32>>,
+    exporter: Option<Hex<32>>,
+    statement: serde_json::Value,
+    jcs: String,
+    digest: Hex<32>,
+    report_data: Hex<64>,
+}
+
 #[test]
-fn report_data_is_the_formula_of_the_design() {
-    use sha2::{Digest as _, Sha256, Sha512};
-    let jcs = statement().jcs();
-    let text = String::from_utf8(jcs.clone()).unwrap();
-    assert!(text.starts_with(r#"{"build":{"commit":"unknown","version":"0.1.0"},"egress_sha256":""#), "{text}");
-    let mut data = b"cloister/attestation/v1".to_vec();
-    data.extend_from_slice(&Sha256::digest(jcs));
-    data.extend_from_slice(&NONCE);
-    assert_eq!(statement().report_data(&NONCE).as_slice(), Sha512::digest(data).as_slice());
+fn s3_19_report_data_is_that_of_the_vectors() {
+    let file: serde_json::Value = serde_json::from_str(include_str!("report_data.json")).unwrap();
+    let cases: Vec<Vector> = serde_json::from_value(file["cases"].clone()).unwrap();
+    assert_eq!(cases.len(), 5);
+    for Vector { name, nonce, exporter, statement, jcs, digest, report_data } in cases {
+        let statement: Statement = serde_json::from_value(statement).unwrap();
+        statement.check().unwrap();
+        assert_eq!(statement.channel, exporter.map(|value| sha256(&value.0)), "{name}");
+        assert_eq!(String::from_utf8(statement.jcs()).unwrap(), jcs, "{name}");
+        assert_eq!(statement.digest(), digest, "{name}");
+        assert_eq!(Hex(statement.report_data(&nonce.map_or(NULL_NONCE, |nonce| nonce.0))), report_data, "{name}");
+    }
 }
 
 #[test]
