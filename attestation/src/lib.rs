@@ -13,6 +13,7 @@
 //! tlog::verify_inclusion(&proof, 3, 5, &leaves[3], &tlog::root(&leaves)).expect("a proof that was just made");
 //! ```
 
+pub mod aci;
 pub mod azure;
 pub mod check;
 pub mod development;
@@ -26,6 +27,7 @@ pub mod receipt;
 pub mod snp;
 pub mod statement;
 pub mod tdx;
+pub mod tinfoil;
 pub mod tlog;
 pub mod verify;
 
