@@ -1,5 +1,6 @@
 //! One module per resource: its requests, its responses and its handlers, which extract, call the domain and respond.
 
+pub mod aci;
 pub mod assistants;
 pub mod attestation;
 pub mod audit;
@@ -15,4 +16,6 @@ pub mod me;
 pub mod memory;
 pub mod openai;
 pub mod openapi;
+pub mod tinfoil;
+pub mod verify_txt;
 pub mod workspaces;

@@ -1,6 +1,7 @@
 //! Everything the process owns, built once in start order and shared by every request.
 
 mod answering;
+mod doors;
 mod link;
 mod models;
 mod start;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use bytes::Bytes;
+use cloister_attestation::document::Tee;
 use cloister_attestation::encoding::Hex;
 use cloister_attestation::statement::Statement;
 use tokio::sync::{Semaphore, watch};
@@ -18,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use answering::Answering;
+pub use doors::Tinfoil;
 pub use models::{LoadedModels, ModelError};
 pub use start::{StartError, new_owner_link, unseal};
 
@@ -81,6 +84,8 @@ pub struct App {
     pub limiter: Limiter,
     /// The built page.
     pub page: Page,
+    /// What the Tinfoil door serves.
+    pub tinfoil: Tinfoil,
     attestation: Attestation,
     statement: Statement,
     phase: watch::Sender<Phase>,
@@ -98,8 +103,14 @@ impl App {
         channel: Option<[u8; 32]>,
         now_ms: u64,
     ) -> Result<Bytes, attest::Error> {
-        let statement = Statement { channel: channel.map(Hex), ..self.statement() };
+        let statement = Statement { channel: channel.map(Hex), ..self.statement_now() };
         self.attestation.document(nonce, statement, now_ms)
+    }
+
+    /// The kind of evidence that this process has.
+    #[must_use]
+    pub fn tee(&self) -> Tee {
+        self.attestation.tee()
     }
 
     /// How far the process is.

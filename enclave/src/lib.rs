@@ -13,6 +13,7 @@
 //! ```
 
 pub mod access;
+pub mod aci;
 pub mod answers;
 pub mod api;
 pub mod app;

@@ -1,7 +1,7 @@
 //! Every layer around the routes, each with its reason. No paths here: `router` says which layers a route gets.
 //!
 //! From the outside in: request id → log line → security headers → cross-origin → number of requests → rate → size →
-//! time → signature over the body as sent → EHBP open → problem rendering → route → EHBP seal.
+//! time → signature over the body as sent → EHBP open → receipt → problem rendering → route → receipt → EHBP seal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,14 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use cloister_attestation::aci;
+use cloister_attestation::encoding::sha256;
 use cloister_protocol::ids::RequestId;
 use http_body_util::{BodyExt, Limited};
 use tokio::time::Instant;
 
+use crate::aci::{Receipting, Received, watch};
+use crate::api::json::read;
 use crate::app::AppState;
 use crate::ehbp::layer::{EhbpLayer, open_and_seal};
 use crate::identity::signature::{self, layer::SignatureLayer};
@@ -32,8 +36,9 @@ pub(crate) enum Class {
 }
 
 /// Layers around every route.
-pub(crate) fn outer(router: Router<AppState>) -> Router<AppState> {
+pub(crate) fn outer(state: &AppState, router: Router<AppState>) -> Router<AppState> {
     router
+        .layer(from_fn_with_state(state.clone(), name_evidence))
         .layer(from_fn_with_state(Shape::Problem, render_problems))
         .layer(from_fn(secure_headers))
         .layer(from_fn(log_request))
@@ -43,6 +48,22 @@ pub(crate) fn outer(router: Router<AppState>) -> Router<AppState> {
 /// Layers around routes that other origins may call: there are no cookies here, so that an origin gains nothing.
 pub(crate) fn cross_origin(router: Router<AppState>) -> Router<AppState> {
     router.layer(from_fn(allow_origins))
+}
+
+/// Says of every reply, errors included, by which keyset it is served (ACI, section 5.2).
+pub(crate) fn aci(state: &AppState, router: Router<AppState>) -> Router<AppState> {
+    router.layer(from_fn_with_state(state.clone(), name_keyset))
+}
+
+/// Errors in this shape, and nothing else.
+pub(crate) fn shaped(shape: Shape, router: Router<AppState>) -> Router<AppState> {
+    router.layer(from_fn_with_state(shape, render_problems))
+}
+
+/// Inside of EHBP, so that bodies are hashed as the caller knows them, and outside of the errors' shape, so that a
+/// refusal is hashed as it is sent.
+pub(crate) fn receipted(state: &AppState, shape: Shape, router: Router<AppState>) -> Router<AppState> {
+    shaped(shape, router).layer(from_fn_with_state(state.clone(), write_receipt))
 }
 
 /// Layers around the private surfaces, inside of [`outer`]; `shape` is that of their errors.
@@ -134,6 +155,10 @@ async fn secure_headers(request: Request, next: Next) -> Response {
     response
 }
 
+/// Headers that pages of other origins may read.
+const EXPOSED: &str = "Ehbp-Encapsulated-Key, Ehbp-Response-Nonce, Content-Type, Retry-After, X-Request-Id, Tinfoil-Pt, \
+    X-ACI-Version, X-ACI-Keyset-Digest, X-Receipt-Id";
+
 /// Cross-origin resource sharing for EHBP clients on other origins.
 async fn allow_origins(request: Request, next: Next) -> Response {
     if !request.headers().contains_key(header::ORIGIN) {
@@ -151,10 +176,7 @@ async fn allow_origins(request: Request, next: Next) -> Response {
     };
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(
-        header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("Ehbp-Encapsulated-Key, Ehbp-Response-Nonce, Content-Type, Retry-After, X-Request-Id"),
-    );
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     response
 }
 
@@ -205,6 +227,40 @@ async fn limit_time(State(deadline): State<Duration>, request: Request, next: Ne
         Ok(response) => response,
         Err(_) => Problem::Timeout.into_response(),
     }
+}
+
+/// The kind of evidence that Tinfoil's clients may expect here, on every reply.
+async fn name_evidence(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert("tinfoil-pt", HeaderValue::from_static(app.tinfoil.document.format));
+    response
+}
+
+/// Hints without authority: what binds is the report and the receipt.
+async fn name_keyset(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let digest = aci::spelled(&app.aci_keyset(app.clock.now_ms()).digest());
+    let headers = response.headers_mut();
+    headers.insert("x-aci-version", HeaderValue::from_static(aci::VERSION));
+    if let Ok(digest) = HeaderValue::from_str(&digest) {
+        headers.insert("x-aci-keyset-digest", digest);
+    }
+    response
+}
+
+/// Hashes what comes in and what goes out.
+async fn write_receipt(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let bytes = match read(body, app.config.limits.json_bytes).await {
+        Ok(bytes) => bytes,
+        Err(problem) => return problem.into_response(),
+    };
+    let received =
+        Received { method: parts.method.to_string(), endpoint: parts.uri.path().to_owned(), body: sha256(&bytes) };
+    let receipting = Receipting::new(received);
+    parts.extensions.insert(receipting.clone());
+    let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    watch(app, receipting, response)
 }
 
 /// Gives a problem the request's id and the shape of its surface. Stands inside of EHBP as well as outside, because

@@ -3,8 +3,8 @@
 use utoipa::OpenApi;
 
 use crate::api::{
-    assistants, attestation, audit, auth, conversations, documents, enrolments, health, keys, me, memory, openai,
-    openapi, workspaces,
+    aci, assistants, attestation, audit, auth, conversations, documents, enrolments, health, keys, me, memory, openai,
+    openapi, tinfoil, verify_txt, workspaces,
 };
 
 /// Everything that the service answers.
@@ -15,6 +15,8 @@ use crate::api::{
         description = "The confidential service of a Cloister appliance. Errors are RFC 9457 problem documents, in OpenAI's shape under `/v1`."
     ),
     paths(
+        aci::receipt,
+        aci::report,
         assistants::create,
         assistants::get,
         assistants::list,
@@ -52,6 +54,9 @@ use crate::api::{
         openai::models::list,
         openai::models::retrieve,
         openapi::document,
+        tinfoil::certificate,
+        tinfoil::document,
+        verify_txt::text,
         workspaces::create,
         workspaces::list,
     )

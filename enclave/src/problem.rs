@@ -42,6 +42,8 @@ pub enum Problem {
         /// What stands in the way, written for the caller.
         detail: &'static str,
     },
+    /// The request pins sessions of an ACI aggregator, of which a direct service has none.
+    SessionNotAccepted,
     /// The request is larger than the limit.
     TooLarge {
         /// The limit.
@@ -74,7 +76,7 @@ struct Row {
 }
 
 /// Slugs of all problems, as the API document lists them.
-pub const SLUGS: [&str; 13] = [
+pub const SLUGS: [&str; 14] = [
     "invalid-request",
     "unauthenticated",
     "forbidden",
@@ -82,6 +84,7 @@ pub const SLUGS: [&str; 13] = [
     "policy-denied",
     "not-found",
     "conflict",
+    "session-not-accepted",
     "too-large",
     "key-config",
     "too-many-requests",
@@ -134,6 +137,12 @@ impl Problem {
             Self::Conflict { .. } => {
                 (StatusCode::CONFLICT, "conflict", "The current state forbids this", "invalid_request_error")
             }
+            Self::SessionNotAccepted => (
+                StatusCode::PRECONDITION_FAILED,
+                "session-not-accepted",
+                "None of the pinned sessions can serve",
+                "session_not_accepted",
+            ),
             Self::TooLarge { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large", "invalid_request_error")
             }
@@ -164,6 +173,7 @@ impl Problem {
             Self::Unauthenticated
             | Self::Forbidden
             | Self::NotFound
+            | Self::SessionNotAccepted
             | Self::KeyConfig
             | Self::TooManyRequests { .. }
             | Self::Internal
@@ -182,6 +192,7 @@ impl Problem {
             | Self::PolicyDenied { .. }
             | Self::NotFound
             | Self::Conflict { .. }
+            | Self::SessionNotAccepted
             | Self::TooLarge { .. }
             | Self::KeyConfig
             | Self::Internal
@@ -195,8 +206,13 @@ impl Problem {
         let row = self.row();
         // An EHBP client recognises a stale key by media type and problem type, whatever the route.
         let (media_type, body) = match (shape, self) {
-            (Shape::OpenAi, Self::KeyConfig) | (Shape::Problem, _) => (MEDIA_TYPE, self.document(&row, request_id)),
-            (Shape::OpenAi, _) => ("application/json", self.openai(&row)),
+            (Shape::OpenAi | Shape::Aci, Self::KeyConfig) | (Shape::Problem, _) => {
+                (MEDIA_TYPE, self.document(&row, request_id))
+            }
+            (Shape::OpenAi, _) => ("application/json", self.openai(&row, row.openai_type)),
+            (Shape::Aci, Self::Unauthenticated) => ("application/json", self.openai(&row, "unauthorized")),
+            (Shape::Aci, Self::NotFound) => ("application/json", self.openai(&row, "not_found")),
+            (Shape::Aci, _) => ("application/json", self.openai(&row, row.openai_type)),
         };
         let mut response = (row.status, body.to_string()).into_response();
         let headers = response.headers_mut();
@@ -225,9 +241,9 @@ impl Problem {
         document.into()
     }
 
-    fn openai(&self, row: &Row) -> Value {
+    fn openai(&self, row: &Row, kind: &'static str) -> Value {
         let message = self.detail().map_or_else(|| row.title.to_owned(), |detail| format!("{}: {detail}", row.title));
-        json!({ "error": { "message": message, "type": row.openai_type, "param": null, "code": row.slug } })
+        json!({ "error": { "message": message, "type": kind, "param": null, "code": row.slug } })
     }
 }
 
@@ -238,6 +254,8 @@ pub enum Shape {
     Problem,
     /// `{"error": {…}}`, as under `/v1`.
     OpenAi,
+    /// The same with the types that ACI defines (its section 10), as under `/v1/aci`.
+    Aci,
 }
 
 /// The middleware renders the response again with the request's id and in the shape of its surface.

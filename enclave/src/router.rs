@@ -8,8 +8,8 @@ use axum::routing::{any, get, post};
 
 use crate::api::openai::{chat, embeddings, models};
 use crate::api::{
-    assistants, attestation, audit, auth, conversations, documents, enrolments, health, keys, me, memory, openapi,
-    workspaces,
+    aci, assistants, attestation, audit, auth, conversations, documents, enrolments, health, keys, me, memory, openapi,
+    tinfoil, verify_txt, workspaces,
 };
 use crate::app::AppState;
 use crate::middleware::{self, Class};
@@ -20,13 +20,15 @@ pub fn router(state: &AppState) -> Router {
     let private = Router::new()
         .merge(middleware::private(state, Class::Ordinary, Shape::Problem, native().merge(aliases())))
         .merge(middleware::private(state, Class::Upload, Shape::Problem, uploads()))
-        .merge(middleware::private(state, Class::Ordinary, Shape::OpenAi, openai()));
+        .merge(middleware::aci(state, middleware::private(state, Class::Ordinary, Shape::OpenAi, openai(state))))
+        .merge(middleware::aci(state, middleware::private(state, Class::Ordinary, Shape::Aci, aci_receipts())))
+        .merge(middleware::aci(state, middleware::shaped(Shape::Aci, aci_report())));
     let router = Router::new()
         .merge(health())
         .merge(middleware::cross_origin(evidence().merge(private).method_not_allowed_fallback(not_found)))
         .fallback(page)
         .method_not_allowed_fallback(not_found);
-    middleware::outer(router).with_state(state.clone())
+    middleware::outer(state, router).with_state(state.clone())
 }
 
 /// For whoever watches the process.
@@ -38,7 +40,10 @@ fn health() -> Router<AppState> {
 fn evidence() -> Router<AppState> {
     Router::new()
         .route("/.well-known/cloister/attestation", get(attestation::document))
+        .route("/.well-known/cloister/verify.txt", get(verify_txt::text))
         .route("/.well-known/hpke-keys", get(attestation::hpke_keys))
+        .route("/.well-known/tinfoil-attestation", get(tinfoil::document))
+        .route("/.well-known/tinfoil-certificate", get(tinfoil::certificate))
         .route("/api/v1/openapi.json", get(openapi::document))
 }
 
@@ -96,13 +101,25 @@ fn uploads() -> Router<AppState> {
 }
 
 /// The surface for OpenAI clients.
-fn openai() -> Router<AppState> {
-    Router::new()
+fn openai(state: &AppState) -> Router<AppState> {
+    let inference = Router::new()
         .route("/v1/chat/completions", post(chat::complete))
-        .route("/v1/embeddings", post(embeddings::embed))
+        .route("/v1/embeddings", post(embeddings::embed));
+    Router::new()
+        .merge(middleware::receipted(state, Shape::OpenAi, inference))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{model}", get(models::retrieve))
         .route("/v1/{*unknown}", any(not_found))
+}
+
+/// Evidence of the ACI door, readable by anyone.
+fn aci_report() -> Router<AppState> {
+    Router::new().route("/v1/aci/attestation", get(aci::report))
+}
+
+/// Receipts of the ACI door, for whoever made the request.
+fn aci_receipts() -> Router<AppState> {
+    Router::new().route("/v1/aci/receipts/{id}", get(aci::receipt))
 }
 
 /// Older paths, as thin aliases of the native API.

@@ -101,7 +101,7 @@ async fn start(change: impl FnOnce(&mut Limits), proxy_header: ProxyHeader) -> R
     let mut limits = support::config(dir.path(), &[]).limits;
     change(&mut limits);
     let key = rcgen::KeyPair::generate().unwrap().serialize_der();
-    let (tls, _) = tls::server_config(&PrivatePkcs8KeyDer::from(key), "localhost").unwrap();
+    let tls = tls::server_config(&PrivatePkcs8KeyDer::from(key), "localhost", &[]).unwrap().config;
     let server = Server::bind(Listen::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap();
     let (address, stopping) = (server.local_addr(), CancellationToken::new());
     #[expect(clippy::disallowed_methods, reason = "a test has no App to track its tasks")]

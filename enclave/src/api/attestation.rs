@@ -74,7 +74,8 @@ pub async fn hpke_keys(State(app): State<AppState>) -> Response {
     ([(header::CONTENT_TYPE, KEYS_MEDIA_TYPE)], app.ehbp.keys.key_config()).into_response()
 }
 
-fn parse_nonce(text: &str) -> Result<[u8; 32], Problem> {
+/// A nonce as every door spells it: 64 lower-case hex digits.
+pub(super) fn parse_nonce(text: &str) -> Result<[u8; 32], Problem> {
     let mut nonce = [0; 32];
     let is_lower = !text.bytes().any(|b| b.is_ascii_uppercase());
     match hex::decode_to_slice(text, &mut nonce) {

@@ -6,6 +6,7 @@
 //! honoured are refused by name; `request::IGNORED` lists those that change nothing here.
 
 pub mod chat;
+mod constraints;
 pub mod embeddings;
 pub mod models;
 mod reply;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::statement::{Facts, statement};
-use super::{Answering, App, LoadedModels, ModelError, Phase, link};
+use super::{Answering, App, LoadedModels, ModelError, Phase, doors, link};
 use crate::attest::{self, Attestation, DevelopmentAttester};
 use crate::clock::Clock;
 use crate::config::{Config, RootKeySlot, Tee};
@@ -149,7 +149,9 @@ impl App {
         let keyset = Keyset::open_or_create(&store).await?;
         let hpke = PrivateKey::from_bytes(keyset.hpke().expose_secret())?;
         let tls_key = PrivatePkcs8KeyDer::from(keyset.tls_pkcs8());
-        let (tls, tls_spki) = tls::server_config(&tls_key, config.public_host.name())?;
+        let tls_spki = tls::spki(&tls_key)?;
+        let attestation = Attestation::new(Box::new(DevelopmentAttester::new()));
+        let (tls, tinfoil) = doors::tls(&attestation, &tls_key, config.public_host.name(), hpke.public())?;
         let setup = opaque::Setup::from_bytes(keyset.opaque_setup())?;
         let facts = Facts {
             config: &config,
@@ -182,7 +184,8 @@ impl App {
             requests: Arc::new(Semaphore::new(config.limits.concurrent_requests)),
             limiter: Limiter::new(&config.limits),
             ehbp: Arc::new(Ehbp { keys: KeyRing::new(hpke, None), replays: ReplayCache::new(REPLAYS) }),
-            attestation: Attestation::new(Box::new(DevelopmentAttester::new())),
+            attestation,
+            tinfoil,
             tracker,
             stopping,
             phase: watch::Sender::new(Phase::Starting),
@@ -198,7 +201,7 @@ impl App {
             tls,
             statement,
         };
-        app.attestation.self_attest(app.statement(), app.clock.now_ms())?;
+        app.attestation.self_attest(app.statement_now(), app.clock.now_ms())?;
         link::offer(&app).await?;
         app.tracker.spawn(Arc::clone(&app.identity).sweep_until(app.stopping.child_token()));
         app.documents.resume().map_err(StartError::Documents)?;

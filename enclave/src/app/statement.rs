@@ -24,7 +24,8 @@ pub(super) struct Facts<'a> {
 
 impl App {
     /// What the process says about itself right now, with `not_after` left at zero.
-    pub(super) fn statement(&self) -> Statement {
+    #[must_use]
+    pub fn statement_now(&self) -> Statement {
         Statement { log_keys_root: log_keys(&self.store), state: state(&self.store), ..self.statement.clone() }
     }
 }

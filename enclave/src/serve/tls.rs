@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rcgen::PublicKeyData;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::kx::X25519_MLKEM768;
 
@@ -32,32 +32,53 @@ pub fn provider() -> CryptoProvider {
     provider
 }
 
-/// The server's side, with a certificate for `host` made from the PKCS #8 form of its P-256 key; and that key's DER
-/// `SubjectPublicKeyInfo`.
+/// The server's side.
+#[derive(Debug)]
+pub struct Server {
+    /// What handshakes are made with.
+    pub config: Arc<ServerConfig>,
+    /// The certificate, PEM.
+    pub certificate_pem: String,
+}
+
+/// The DER `SubjectPublicKeyInfo` of a P-256 key in its PKCS #8 form.
+///
+/// # Errors
+/// [`Error::Certificate`] if the key is not of that kind.
+pub fn spki(key: &PrivatePkcs8KeyDer<'_>) -> Result<Vec<u8>, Error> {
+    key_pair(key).map(|key| key.subject_public_key_info()).map_err(Error::Certificate)
+}
+
+/// The server's side, with a certificate for `host` and `names`, made from the PKCS #8 form of its P-256 key.
 ///
 /// # Errors
 /// [`Error`] if the key is not of that kind.
-pub fn server_config(key: &PrivatePkcs8KeyDer<'_>, host: &str) -> Result<(Arc<ServerConfig>, Vec<u8>), Error> {
-    let (certificate, spki) = self_signed(key, host).map_err(Error::Certificate)?;
+pub fn server_config(key: &PrivatePkcs8KeyDer<'_>, host: &str, names: &[String]) -> Result<Server, Error> {
+    let certificate = self_signed(key, host, names).map_err(Error::Certificate)?;
+    let certificate_pem = certificate.pem();
     let mut config = ServerConfig::builder_with_provider(provider().into())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(Error::Key)?
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(key.clone_key()))
+        .with_single_cert(vec![certificate.into()], PrivateKeyDer::Pkcs8(key.clone_key()))
         .map_err(Error::Key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Early data can be replayed by the network: never.
     config.max_early_data_size = 0;
-    Ok((Arc::new(config), spki))
+    Ok(Server { config: Arc::new(config), certificate_pem })
 }
 
-fn self_signed(key: &PrivatePkcs8KeyDer<'_>, host: &str) -> Result<(CertificateDer<'static>, Vec<u8>), rcgen::Error> {
-    let key = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(key, &rcgen::PKCS_ECDSA_P256_SHA256)?;
-    let mut params = rcgen::CertificateParams::new(vec![host.to_owned()])?;
+fn key_pair(key: &PrivatePkcs8KeyDer<'_>) -> Result<rcgen::KeyPair, rcgen::Error> {
+    rcgen::KeyPair::from_pkcs8_der_and_sign_algo(key, &rcgen::PKCS_ECDSA_P256_SHA256)
+}
+
+fn self_signed(key: &PrivatePkcs8KeyDer<'_>, host: &str, names: &[String]) -> Result<rcgen::Certificate, rcgen::Error> {
+    let names: Vec<String> = std::iter::once(host.to_owned()).chain(names.iter().cloned()).collect();
+    let mut params = rcgen::CertificateParams::new(names)?;
     params.distinguished_name.push(rcgen::DnType::CommonName, host);
     // Its life is that of the key, which the statement bounds; these dates only keep clients from complaining.
     params.not_before = rcgen::date_time_ymd(2024, 1, 1);
     params.not_after = rcgen::date_time_ymd(2049, 12, 31);
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
-    Ok((params.self_signed(&key)?.der().clone(), key.subject_public_key_info()))
+    params.self_signed(&key_pair(key)?)
 }

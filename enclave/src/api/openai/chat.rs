@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use cloister_protocol::api::{AnswerDone, AnswerEvent, Assistant};
 use serde_json::Value;
@@ -12,12 +12,12 @@ use super::reply::{Frame, problem};
 use super::request::ChatRequest;
 use super::{assistant, authorize};
 use crate::access::{Action, Authorized, Caller};
+use crate::aci::Receipting;
 use crate::answers::conversations::check_question;
 use crate::answers::question::TURNS;
 use crate::answers::{Answers, Ask, Question, stream};
 use crate::api::json::Json;
 use crate::app::AppState;
-use crate::fresh;
 use crate::identity::Credential;
 use crate::problem::Problem;
 use crate::retrieval::Filter;
@@ -32,21 +32,24 @@ const AT_ONCE: usize = 4;
     responses((status = 200, description = "A chat completion, or its chunks as server-sent events"),
         (status = 400, description = "A parameter is wrong or not supported; the message names it"),
         (status = 401, description = "No credentials"), (status = 404, description = "No such model"),
+        (status = 412, description = "Sessions of an ACI aggregator are pinned"),
         (status = 429, description = "Too many requests wait already"))
 )]
 pub async fn complete(
     State(app): State<AppState>,
     State(answers): State<Arc<Answers>>,
+    Extension(receipting): Extension<Receipting>,
     caller: Caller,
     Json(body): Json<Value>,
 ) -> Result<Response, Problem> {
     let by = authorize(&app, &caller, Action::CompleteChat)?;
+    receipting.asked(&app.store, &by, body.get("model").and_then(Value::as_str));
     let request = ChatRequest::parse(body)?;
     check_question(&request.question).map_err(|_| Problem::invalid("messages: the question is empty or too long"))?;
     let assistant = assistant(&app, &by, &request.model)?;
     let limit = answers.engine.answer_tokens(&request.sampling);
     let frame = Frame {
-        id: format!("chatcmpl-{:032x}", fresh::bits()),
+        id: receipting.chat_id(),
         created: app.clock.now_ms() / 1000,
         model: request.model.clone(),
         limit: u64::try_from(limit).unwrap_or(u64::MAX),
@@ -55,9 +58,15 @@ pub async fn complete(
     let stream = request.stream;
     let events = answers.ask(ask(&app, by, assistant, request)?).await?;
     if stream {
-        return Ok(stream::respond(events, move |event| Some(frame.event(event))));
+        return Ok(stream::respond(events, move |event| {
+            if let AnswerEvent::Done(done) = &event {
+                receipting.answered(done.message.receipt_id);
+            }
+            Some(frame.event(event))
+        }));
     }
     let done = whole(events).await?;
+    receipting.answered(done.message.receipt_id);
     Ok(Json(frame.completion(&done)).into_response())
 }
 

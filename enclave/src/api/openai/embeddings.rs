@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::authorize;
+use super::{authorize, constraints};
 use crate::access::{Action, Caller};
+use crate::aci::Receipting;
 use crate::api::json::Json;
 use crate::app::AppState;
 use crate::problem::Problem;
@@ -26,10 +27,12 @@ const MOST_TEXTS: usize = 2_048;
 )]
 pub async fn embed(
     State(app): State<AppState>,
+    Extension(receipting): Extension<Receipting>,
     caller: Caller,
     Json(body): Json<Value>,
 ) -> Result<Json<Value>, Problem> {
-    authorize(&app, &caller, Action::Embed)?;
+    let by = authorize(&app, &caller, Action::Embed)?;
+    receipting.asked(&app.store, &by, body.get("model").and_then(Value::as_str));
     let request = EmbedRequest::parse(body, app.models.embedder.dim())?;
     if request.model != app.models.embedder_id {
         return Err(Problem::NotFound);
@@ -56,6 +59,7 @@ struct EmbedRequest {
 impl EmbedRequest {
     fn parse(body: Value, dim: usize) -> Result<Self, Problem> {
         let Value::Object(mut body) = body else { return Err(Problem::invalid("body: not an object")) };
+        constraints::take(&mut body)?;
         let Some(Value::String(model)) = body.remove("model") else { return Err(Problem::invalid("model")) };
         let texts = match body.remove("input") {
             Some(Value::String(text)) => vec![text],

@@ -6,6 +6,7 @@
 use cloister_models::Role;
 use serde_json::{Map, Value};
 
+use super::constraints;
 use crate::answers::Sampling;
 use crate::problem::Problem;
 
@@ -69,6 +70,7 @@ impl ChatRequest {
     /// [`Problem::InvalidRequest`] with the name of the parameter that is wrong or cannot be honoured.
     pub(super) fn parse(body: Value) -> Result<Self, Problem> {
         let Value::Object(mut body) = body else { return Err(Problem::invalid("body: not an object")) };
+        constraints::take(&mut body)?;
         let model = string(body.remove("model")).ok_or_else(|| Problem::invalid("model"))?;
         let (question, turns) = conversation(body.remove("messages"))?;
         let stream = flag(body.remove("stream").as_ref(), "stream")?;

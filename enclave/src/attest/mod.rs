@@ -3,8 +3,11 @@
 //! Callers choose a nonce and never the bytes that the hardware signs. A fresh report is minted per nonce and is
 //! rate-limited; the form without a nonce is cached, and says by its null nonce that it is not fresh.
 
+mod aci;
+mod recent;
+mod tinfoil;
+
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use cloister_attestation::development;
@@ -13,6 +16,11 @@ use cloister_attestation::statement::{NULL_NONCE, Statement};
 use cloister_attestation::verify::{Expectations, Trust, verify};
 use ed25519_dalek::SigningKey;
 use rand_core::OsRng;
+
+use recent::{Asked, Door, Recent};
+
+pub use aci::Provenance;
+pub use tinfoil::TinfoilDocument;
 
 /// What can make a report over 64 bytes: hardware, or the development TEE.
 pub trait Attester: fmt::Debug + Send + Sync + 'static {
@@ -76,29 +84,27 @@ impl Attester for DevelopmentAttester {
     }
 }
 
-/// How long a statement is valid, and how long the document without a nonce is kept: whatever changes meanwhile, such
-/// as the head of a log, and however many ask, it costs one report in that time.
+/// How long a statement is valid.
 const VALID_MS: u64 = 24 * 60 * 60 * 1000;
-const CACHED_MS: u64 = 10 * 1000;
 
-/// Mints attestation documents.
+/// Mints what every door serves: one report per door and nonce, for as long as [`Recent`] remembers.
 #[derive(Debug)]
 pub struct Attestation {
     attester: Box<dyn Attester>,
-    cached: Mutex<Option<Cached>>,
-}
-
-#[derive(Debug)]
-struct Cached {
-    made_ms: u64,
-    document: Bytes,
+    recent: Recent,
 }
 
 impl Attestation {
     /// Mints with `attester`.
     #[must_use]
     pub fn new(attester: Box<dyn Attester>) -> Self {
-        Self { attester, cached: Mutex::new(None) }
+        Self { attester, recent: Recent::default() }
+    }
+
+    /// The kind of evidence that is minted.
+    #[must_use]
+    pub fn tee(&self) -> Tee {
+        self.attester.tee()
     }
 
     /// The document for `nonce`, as JSON. Sets the statement's `not_after`. May block for as long as the hardware takes.
@@ -107,22 +113,11 @@ impl Attestation {
     /// [`Error::ZeroNonce`] or [`Error::Report`].
     pub fn document(&self, nonce: Option<[u8; 32]>, mut statement: Statement, now_ms: u64) -> Result<Bytes, Error> {
         statement.not_after = now_ms.saturating_add(VALID_MS);
-        match nonce {
-            Some(nonce) if nonce == NULL_NONCE => Err(Error::ZeroNonce),
-            Some(nonce) => self.mint(Some(nonce), statement),
-            None => {
-                // Held while minting, so that many callers at once cost one report.
-                let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(cached) = &*cached
-                    && now_ms.saturating_sub(cached.made_ms) < CACHED_MS
-                {
-                    return Ok(cached.document.clone());
-                }
-                let document = self.mint(None, statement)?;
-                *cached = Some(Cached { made_ms: now_ms, document: document.clone() });
-                Ok(document)
-            }
+        if nonce == Some(NULL_NONCE) {
+            return Err(Error::ZeroNonce);
         }
+        let about = statement.channel.map_or(NULL_NONCE, |channel| channel.0);
+        self.recent.share(Asked { door: Door::Cloister, nonce, about }, now_ms, || self.mint(nonce, statement))
     }
 
     fn mint(&self, nonce: Option<[u8; 32]>, statement: Statement) -> Result<Bytes, Error> {
