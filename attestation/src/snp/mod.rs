@@ -39,6 +39,7 @@ mod plan;
 mod product;
 mod report;
 mod roots;
+pub mod table;
 mod vek;
 mod verified;
 
