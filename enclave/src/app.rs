@@ -2,6 +2,7 @@
 
 mod answering;
 mod doors;
+mod evidence;
 mod link;
 mod models;
 mod start;

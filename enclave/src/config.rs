@@ -77,6 +77,24 @@ impl fmt::Display for Mistake {
 pub enum Tee {
     /// None: evidence of its own type, which verifiers refuse unless told otherwise.
     Development,
+    /// Whatever hardware this machine has; never none.
+    Auto,
+    /// AMD SEV-SNP.
+    SevSnp,
+    /// Intel TDX.
+    Tdx,
+}
+
+/// How evidence is had from hardware.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attestation {
+    /// Where the kernel makes reports: `/sys/kernel/config/tsm/report`.
+    pub tsm_report: PathBuf,
+    /// The privilege level (VMPL) to ask reports for; without it the driver's own.
+    pub privilege_level: Option<u8>,
+    /// Certificates (DER) that self-attestation trusts in the place of AMD's and Intel's: for tests with synthetic
+    /// evidence. Real evidence does not verify under them, and relying parties refuse what does.
+    pub insecure_trust_roots: Vec<PathBuf>,
 }
 
 /// Where the service listens.
@@ -193,6 +211,8 @@ pub enum LogFormat {
 pub struct Config {
     /// The kind of TEE.
     pub tee: Tee,
+    /// How evidence is had, on hardware; none on the development TEE.
+    pub attestation: Option<Attestation>,
     /// The name that clients use: in the certificate, in links and in log origins.
     pub public_host: PublicHost,
     /// Where to listen.
@@ -224,6 +244,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether the appliance runs on hardware that protects it, as far as the configuration knows: neither the development
+    /// TEE nor roots that nobody trusts.
+    #[must_use]
+    pub fn is_for_hardware(&self) -> bool {
+        self.attestation.as_ref().is_some_and(|attestation| attestation.insecure_trust_roots.is_empty())
+    }
+
     /// Reads and checks the file at `path`. Relative paths inside it are relative to the working directory.
     ///
     /// # Errors

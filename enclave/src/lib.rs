@@ -19,7 +19,6 @@ pub mod api;
 pub mod app;
 pub mod attest;
 pub mod audit;
-pub mod azure;
 pub mod clock;
 pub mod config;
 pub mod documents;

@@ -232,7 +232,9 @@ async fn limit_time(State(deadline): State<Duration>, request: Request, next: Ne
 /// The kind of evidence that Tinfoil's clients may expect here, on every reply.
 async fn name_evidence(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response.headers_mut().insert("tinfoil-pt", HeaderValue::from_static(app.tinfoil.document.format));
+    if let Some(document) = &app.tinfoil.document {
+        response.headers_mut().insert("tinfoil-pt", HeaderValue::from_static(document.format));
+    }
     response
 }
 

@@ -93,3 +93,34 @@ proptest::proptest! {
         if let Ok(text) = String::from_utf8(bytes) { let _ = Config::parse(&text); }
     }
 }
+
+/// The sample on hardware, with a table for it.
+fn on_hardware(tee: &str, table: &str) -> String {
+    let sample = SAMPLE.replacen("tee = \"development\"", &format!("tee = \"{tee}\""), 1);
+    sample.replacen("[root_key]", &format!("[attestation]\n{table}\n\n[root_key]"), 1)
+}
+
+#[test]
+fn hardware_says_where_its_reports_come_from_and_the_development_tee_does_not() {
+    const SYNTHETIC: &str = "tsm_report = \"/t\"\ninsecure_trust_roots = [\"ark.der\"]";
+    for (tee, expected) in [("auto", Tee::Auto), ("sev-snp", Tee::SevSnp), ("tdx", Tee::Tdx)] {
+        let config = Config::parse(&on_hardware(tee, SYNTHETIC)).unwrap();
+        assert_eq!(config.tee, expected);
+        assert!(!config.is_for_hardware(), "roots that nobody trusts protect nothing");
+        let attestation = config.attestation.unwrap();
+        assert_eq!(attestation.tsm_report, std::path::Path::new("/t"));
+        assert_eq!((attestation.privilege_level, attestation.insecure_trust_roots.len()), (None, 1));
+    }
+    assert_eq!(mistakes(&on_hardware("development", SYNTHETIC)), ["attestation"]);
+    assert_eq!(mistakes(&SAMPLE.replacen("tee = \"development\"", "tee = \"auto\"", 1)), ["attestation"]);
+    let wrong = "privilege_level = 4\ninsecure_trust_roots = [\"\"]\nfallback = true";
+    let fields = mistakes(&on_hardware("auto", wrong));
+    let named =
+        ["tsm_report", "privilege_level", "insecure_trust_roots", "fallback"].map(|f| format!("attestation.{f}"));
+    assert_eq!(fields, named);
+}
+
+#[test]
+fn a_key_beside_the_data_is_refused_where_hardware_protects() {
+    assert_eq!(mistakes(&on_hardware("sev-snp", "tsm_report = \"/t\"")), ["root_key.slot"]);
+}

@@ -32,8 +32,21 @@ pub struct Options {
     pub embedder: PathBuf,
     /// Catalogue id and file of a chat model; quotation mode without.
     pub generator: Option<Generator>,
+    /// Hardware to make evidence with; the development TEE without.
+    pub hardware: Option<Hardware>,
     /// Further settings of the enclave, a table's name and a field's name and its value, which replace the sample's.
     pub settings: Vec<([&'static str; 2], toml::Value)>,
+}
+
+/// An emulated platform.
+#[derive(Debug, Clone)]
+pub struct Hardware {
+    /// What the configuration calls it, or `auto`.
+    pub tee: &'static str,
+    /// Where the emulator is mounted.
+    pub tsm_report: PathBuf,
+    /// The roots that the start trusts in the place of AMD's and Intel's.
+    pub trust_roots: Vec<PathBuf>,
 }
 
 /// A chat model.
@@ -63,6 +76,7 @@ impl Options {
             port: 0,
             embedder: models.join("all-minilm-l6-v2-q8_0.gguf"),
             generator: None,
+            hardware: None,
             settings: Vec::new(),
         })
     }
@@ -267,6 +281,12 @@ fn write_configs(options: &Options, enclave: SocketAddr, admin: SocketAddr) -> a
         if let Some(sha256) = &generator.sha256 {
             set(&mut config, &["models", "generator", "sha256"], sha256.clone().into());
         }
+    }
+    if let Some(hardware) = &options.hardware {
+        config.insert("tee".into(), hardware.tee.into());
+        set(&mut config, &["attestation", "tsm_report"], text(&hardware.tsm_report));
+        let roots: Vec<toml::Value> = hardware.trust_roots.iter().map(|root| text(root)).collect();
+        set(&mut config, &["attestation", "insecure_trust_roots"], roots.into());
     }
     for (path, value) in &options.settings {
         set(&mut config, path, value.clone());

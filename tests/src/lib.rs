@@ -8,5 +8,7 @@ pub mod bench;
 pub mod client;
 pub mod demo;
 pub mod scenario;
+pub mod tee;
 pub mod tiny_model;
 pub mod tools;
+pub mod tsm;

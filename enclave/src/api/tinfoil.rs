@@ -12,7 +12,8 @@ use crate::problem::Problem;
 #[utoipa::path(
     get, path = "/.well-known/tinfoil-attestation", tag = "attestation",
     responses((status = 200, description = "`{format, body}` of version 2"),
-        (status = 400, description = "There is a query: version 3 is not offered"))
+        (status = 400, description = "There is a query: version 3 is not offered"),
+        (status = 404, description = "On Azure: version 2 has no format for its evidence"))
 )]
 pub async fn document(
     State(app): State<AppState>,
@@ -23,7 +24,7 @@ pub async fn document(
             "nonce: attestation/v3 is not offered; fresh evidence is at /.well-known/cloister/attestation",
         ));
     }
-    Ok(Json(app.tinfoil.document.clone()))
+    app.tinfoil.document.clone().map(Json).ok_or(Problem::NotFound)
 }
 
 /// The certificate in force.

@@ -20,8 +20,8 @@ const KEYSET_PERIOD_S: u64 = 30 * 24 * 60 * 60;
 /// What the Tinfoil door serves: made once, before TLS is set up.
 #[derive(Debug)]
 pub struct Tinfoil {
-    /// The document.
-    pub document: TinfoilDocument,
+    /// The document; none on Azure.
+    pub document: Option<TinfoilDocument>,
     /// The certificate in force, PEM.
     pub certificate: String,
 }
@@ -36,11 +36,11 @@ pub(super) fn tls(
     hpke: &[u8; 32],
 ) -> Result<(Arc<ServerConfig>, Tinfoil), StartError> {
     let document = attestation.tinfoil_document(&sha256(&tls::spki(key)?), hpke)?;
-    let names = tinfoil::certificate_names(host, hpke, &document.hash());
-    if names.is_none() {
+    let names = document.as_ref().map(|document| tinfoil::certificate_names(host, hpke, &document.hash()));
+    if names == Some(None) {
         tracing::warn!("public_host is too long for the names that Tinfoil clients look for in the certificate");
     }
-    let server = tls::server_config(key, host, &names.unwrap_or_default())?;
+    let server = tls::server_config(key, host, &names.flatten().unwrap_or_default())?;
     Ok((server.config, Tinfoil { document, certificate: server.certificate_pem }))
 }
 

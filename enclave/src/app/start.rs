@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::statement::{Facts, statement};
-use super::{Answering, App, LoadedModels, ModelError, Phase, doors, link};
-use crate::attest::{self, Attestation, DevelopmentAttester};
+use super::{Answering, App, LoadedModels, ModelError, Phase, doors, evidence, link};
+use crate::attest;
 use crate::clock::Clock;
-use crate::config::{Config, RootKeySlot, Tee};
+use crate::config::{Config, RootKeySlot};
 use crate::documents::{self, Documents};
 use crate::ehbp::layer::Ehbp;
 use crate::ehbp::{InvalidKey, KeyRing, PrivateKey, ReplayCache};
@@ -60,6 +60,12 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error("tls cannot be set up")]
     Tls(#[from] tls::Error),
+    /// There is nothing to make evidence with.
+    #[error("no evidence can be made")]
+    Provider(#[from] attest::provider::Error),
+    /// A root of the configuration is not one.
+    #[error("a file of attestation.insecure_trust_roots cannot be used")]
+    TrustRoot,
     /// Self-attestation did not succeed.
     #[error("the process cannot attest itself")]
     Attestation(#[from] attest::Error),
@@ -83,10 +89,9 @@ pub enum StartError {
 /// [`StartError::DataDir`], [`StartError::Unseal`], [`StartError::Store`].
 pub fn unseal(config: &Config, clock: &Arc<dyn Clock>) -> Result<Store, StartError> {
     std::fs::create_dir_all(&config.data_dir).map_err(StartError::DataDir)?;
-    let Tee::Development = config.tee;
     let RootKeySlot::Development { file } = &config.root_key;
     let slots = Slots {
-        platform: Platform::Development,
+        platform: if config.is_for_hardware() { Platform::Hardware } else { Platform::Development },
         development_file: Some(file),
         recovery_recipient: config.recovery_recipient.as_deref(),
     };
@@ -150,7 +155,7 @@ impl App {
         let hpke = PrivateKey::from_bytes(keyset.hpke().expose_secret())?;
         let tls_key = PrivatePkcs8KeyDer::from(keyset.tls_pkcs8());
         let tls_spki = tls::spki(&tls_key)?;
-        let attestation = Attestation::new(Box::new(DevelopmentAttester::new()));
+        let attestation = evidence::attestation(&config).await?;
         let (tls, tinfoil) = doors::tls(&attestation, &tls_key, config.public_host.name(), hpke.public())?;
         let setup = opaque::Setup::from_bytes(keyset.opaque_setup())?;
         let facts = Facts {

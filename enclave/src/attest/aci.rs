@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use cloister_attestation::aci::{self, Keyset, VERSION, spelled};
-use cloister_attestation::document::Tee;
-use cloister_attestation::encoding::{Base64, Hex};
+use cloister_attestation::document::{Evidence, Tee};
+use cloister_attestation::encoding::Hex;
 use serde_json::{Value, json};
 
 use super::{Asked, Attestation, Door, Error};
@@ -33,13 +33,13 @@ impl Attestation {
         let digest = keyset.digest();
         self.recent.share(Asked { door: Door::Aci, nonce, about: digest.0 }, now_ms, || {
             let report_data = aci::report_data(&digest, nonce.as_ref());
-            let evidence = evidence(self.attester.tee(), &report_data, self.attester.report(&report_data)?);
+            let evidence = evidence(self.tee(), &report_data, self.platform.report(&report_data)?.evidence);
             let (bound, _zeros) = report_data.split_at(32);
             let report = json!({
                 "api_version": VERSION,
                 "workload_keyset_digest": spelled(&digest),
                 "attestation": {
-                    "tee_type": tee_type(self.attester.tee()),
+                    "tee_type": tee_type(self.tee()),
                     "workload_keyset": keyset,
                     "report_data": hex::encode(bound),
                     "source_provenance": {
@@ -62,14 +62,19 @@ const fn tee_type(tee: Tee) -> &'static str {
         Tee::Development => "development",
         Tee::SevSnp => "sev_snp",
         Tee::Tdx => "tdx",
+        // Behind Azure's paravisor the report speaks of a virtual TPM: not what the specification's two kinds are.
+        Tee::AzSnp => "az_snp",
+        Tee::AzTdx => "az_tdx",
     }
 }
 
 /// The report in the spelling of its kind; the layout of the development TEE under a name that is nobody else's.
-fn evidence(tee: Tee, report_data: &[u8; 64], report: Vec<u8>) -> Value {
+fn evidence(tee: Tee, report_data: &[u8; 64], evidence: Evidence) -> Value {
+    let report = evidence.report.clone();
     match tee {
-        Tee::Development => json!({ "development_report_b64": Base64(report) }),
-        Tee::SevSnp => json!({ "report_b64": Base64(report) }),
-        Tee::Tdx => json!({ "quote": hex::encode(report), "quote_report_data": Hex(*report_data) }),
+        Tee::Development => json!({ "development_report_b64": report }),
+        Tee::SevSnp => json!({ "report_b64": report }),
+        Tee::Tdx => json!({ "quote": hex::encode(report.0), "quote_report_data": Hex(*report_data) }),
+        Tee::AzSnp | Tee::AzTdx => json!(evidence),
     }
 }

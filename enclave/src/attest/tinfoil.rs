@@ -32,24 +32,26 @@ impl TinfoilDocument {
 }
 
 impl Attestation {
-    /// The document about these two keys. May block for as long as the hardware takes.
+    /// The document about these two keys; none on Azure, for whose evidence Tinfoil has no format. May block for as long
+    /// as the hardware takes.
     ///
     /// # Errors
-    /// [`Error::Report`].
-    pub fn tinfoil_document(&self, spki_sha256: &Digest, hpke: &[u8; 32]) -> Result<TinfoilDocument, Error> {
+    /// [`Error::Report`] or [`Error::Crowded`].
+    pub fn tinfoil_document(&self, spki_sha256: &Digest, hpke: &[u8; 32]) -> Result<Option<TinfoilDocument>, Error> {
         let report_data = tinfoil::report_data(spki_sha256, hpke);
-        let (format, body) = match self.attester.tee() {
+        let (format, body) = match self.tee() {
             // Nothing signs for it, and its format says so.
             Tee::Development => (tinfoil::DEVELOPMENT_FORMAT, hex::encode(report_data)),
-            Tee::SevSnp => (tinfoil::SEV_SNP_FORMAT, gzipped(&self.attester.report(&report_data)?)?),
-            Tee::Tdx => (tinfoil::TDX_FORMAT, gzipped(&self.attester.report(&report_data)?)?),
+            Tee::SevSnp => (tinfoil::SEV_SNP_FORMAT, gzipped(&self.platform.report(&report_data)?.evidence.report.0)?),
+            Tee::Tdx => (tinfoil::TDX_FORMAT, gzipped(&self.platform.report(&report_data)?.evidence.report.0)?),
+            Tee::AzSnp | Tee::AzTdx => return Ok(None),
         };
-        Ok(TinfoilDocument { format, body })
+        Ok(Some(TinfoilDocument { format, body }))
     }
 }
 
 fn gzipped(report: &[u8]) -> Result<String, Error> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     let written = encoder.write_all(report).and_then(|()| encoder.finish());
-    written.map(|bytes| STANDARD.encode(bytes)).map_err(|_| Error::Report)
+    written.map(|bytes| STANDARD.encode(bytes)).map_err(|_| Error::SelfCheck)
 }

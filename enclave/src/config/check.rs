@@ -7,13 +7,17 @@ use std::time::Duration;
 use cloister_models::{ModelDigest, Template};
 
 use super::raw::{
-    Field, RawConfig, RawEgress, RawEnrolment, RawIdentity, RawLimits, RawLog, RawModel, RawModels, RawRootKey, Unknown,
+    Field, RawAttestation, RawConfig, RawEgress, RawEnrolment, RawIdentity, RawLimits, RawLog, RawModel, RawModels,
+    RawRootKey, Unknown,
 };
-use super::{Config, Limits, Listen, Log, LogFormat, Mistake, Model, Models, ProxyHeader, RootKeySlot, Tee};
+use super::{
+    Attestation, Config, Limits, Listen, Log, LogFormat, Mistake, Model, Models, ProxyHeader, RootKeySlot, Tee,
+};
 use crate::identity::Settings;
 use crate::tenancy::Name;
 
-const DEVELOPMENT_TEE: &str = "must be \"development\"; real TEEs come with their own slots";
+const TEE: &str = "must be \"auto\", \"sev-snp\", \"tdx\" or \"development\"";
+const DEVELOPMENT_SLOT: &str = "must be \"development\", which real TEEs refuse; their own slots are still to come";
 
 /// The name that clients use: a DNS name or an IP address, with a port where it is not 443.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +154,15 @@ pub(super) fn check(raw: RawConfig) -> Result<Config, Vec<Mistake>> {
 
 /// `None` means that at least one mistake was noted. Every field is looked at before the first `?`.
 fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
-    let tee = c.parsed("tee", raw.tee, DEVELOPMENT_TEE, |t| (t == "development").then_some(Tee::Development));
+    let tee = c.parsed("tee", raw.tee, TEE, |t| match t {
+        "auto" => Some(Tee::Auto),
+        "sev-snp" => Some(Tee::SevSnp),
+        "tdx" => Some(Tee::Tdx),
+        "development" => Some(Tee::Development),
+        _ => None,
+    });
+    let attestation = attestation(c, tee, raw.attestation);
+    let protects = attestation.as_ref().is_some_and(|table| table.insecure_trust_roots.is_empty());
     let public_host = c.parsed(
         "public_host",
         raw.public_host,
@@ -166,7 +178,7 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
     let data_dir = c.path("data_dir", raw.data_dir);
     let web_dir = c.path("web_dir", raw.web_dir);
     let docworker = c.path("docworker", raw.docworker);
-    let root_key = c.required("root_key", raw.root_key, "must be a table").and_then(|t| root_key(c, t));
+    let root_key = c.required("root_key", raw.root_key, "must be a table").and_then(|t| root_key(c, protects, t));
     let models = c.required("models", raw.models, "must be a table").and_then(|t| models(c, t));
     let enrolment_link_file = c.required("enrolment", raw.enrolment, "must be a table").and_then(|t| enrolment(c, t));
     let identity = c.required("identity", raw.identity, "must be a table").and_then(|t| identity(c, t));
@@ -177,6 +189,7 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
     let (root_key, recovery_recipient) = root_key?;
     Some(Config {
         tee: tee?,
+        attestation,
         public_host: public_host?,
         listen: listen?,
         proxy_header: proxy_header?,
@@ -194,8 +207,37 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
     })
 }
 
-fn root_key(c: &mut Checker, raw: RawRootKey) -> Option<(RootKeySlot, Option<String>)> {
-    let slot = c.parsed("root_key.slot", raw.slot, DEVELOPMENT_TEE, |s| (s == "development").then_some(()));
+/// The table is there on hardware and nowhere else. A mistake is noted and reads as absent.
+fn attestation(c: &mut Checker, tee: Option<Tee>, raw: Field<RawAttestation>) -> Option<Attestation> {
+    const TABLE: &str = "must be a table, on hardware; the development TEE has none";
+    const LEVEL: &str = "must be a whole number from 0 to 3";
+    const ROOTS: &str = "must be a list of paths";
+    if tee.is_none() || tee == Some(Tee::Development) {
+        if c.optional("attestation", raw, TABLE).is_some() && tee.is_some() {
+            c.note("attestation", TABLE);
+        }
+        return None;
+    }
+    let raw = c.required("attestation", raw, TABLE)?;
+    let tsm_report = c.path("attestation.tsm_report", raw.tsm_report);
+    let level = c.optional("attestation.privilege_level", raw.privilege_level, LEVEL);
+    let privilege_level = level.and_then(|level| u8::try_from(level).ok().filter(|level| *level <= 3));
+    if privilege_level.is_none() && level.is_some() {
+        c.note("attestation.privilege_level", LEVEL);
+    }
+    let roots = c.optional("attestation.insecure_trust_roots", raw.insecure_trust_roots, ROOTS).unwrap_or_default();
+    if roots.iter().any(String::is_empty) {
+        c.note("attestation.insecure_trust_roots", ROOTS);
+    }
+    c.unknown("attestation.", &raw.unknown);
+    let insecure_trust_roots = roots.into_iter().map(PathBuf::from).collect();
+    Some(Attestation { tsm_report: tsm_report?, privilege_level, insecure_trust_roots })
+}
+
+/// `protects` where hardware does: a key in a file beside the data is refused there.
+fn root_key(c: &mut Checker, protects: bool, raw: RawRootKey) -> Option<(RootKeySlot, Option<String>)> {
+    let development = |slot: &str| (slot == "development" && !protects).then_some(());
+    let slot = c.parsed("root_key.slot", raw.slot, DEVELOPMENT_SLOT, development);
     let file = c.path("root_key.file", raw.file);
     const RECIPIENT: &str = "must be an age X25519 recipient (age1…)";
     let recipient = c.optional("root_key.recovery_recipient", raw.recovery_recipient, RECIPIENT);

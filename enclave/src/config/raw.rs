@@ -47,6 +47,7 @@ raw! {
     /// The whole file.
     RawConfig {
         tee: String,
+        attestation: RawAttestation,
         public_host: String,
         listen: String,
         proxy_header: String,
@@ -60,6 +61,12 @@ raw! {
         egress: RawEgress,
         limits: RawLimits,
         log: RawLog,
+    }
+    /// `[attestation]`
+    RawAttestation {
+        tsm_report: String,
+        privilege_level: u64,
+        insecure_trust_roots: Vec<String>,
     }
     /// `[root_key]`
     RawRootKey {

@@ -127,7 +127,9 @@ impl From<attest::Error> for Problem {
     fn from(error: attest::Error) -> Self {
         match error {
             attest::Error::ZeroNonce => Self::invalid("nonce"),
-            attest::Error::Report | attest::Error::State => Self::Unavailable { retry_after_s: 5 },
+            attest::Error::Report(_) | attest::Error::Crowded | attest::Error::State => {
+                Self::Unavailable { retry_after_s: 5 }
+            }
             attest::Error::SelfCheck => Self::Internal,
         }
     }

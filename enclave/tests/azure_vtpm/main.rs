@@ -18,8 +18,8 @@ use cloister_attestation::azure::{Error as Untrue, Evidence, Verified, verify_sn
 use cloister_attestation::check::Outcome;
 use cloister_attestation::encoding::sha256;
 use cloister_attestation::snp;
-use cloister_enclave::azure::tpm::{Error as TpmError, Tpm};
-use cloister_enclave::azure::{AzureEvidence, AzureVtpm, Command, Error, evidence};
+use cloister_enclave::attest::azure::tpm::{Error as TpmError, Tpm};
+use cloister_enclave::attest::azure::{AzureEvidence, AzureVtpm, Command, Error, evidence};
 use cloister_enclave::clock::{Clock as _, SystemClock};
 use host::{Host, NV_READ, NV_READ_PUBLIC, PCR_READ, Playback, QUOTE, refusal};
 use proptest::prelude::*;

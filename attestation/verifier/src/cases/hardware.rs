@@ -66,25 +66,36 @@ fn appraise_snp(verified: &snp::Verified, policy: &Map<String, Value>) -> Found 
 
 /// A TDX quote with its collateral.
 pub(super) fn tdx(case: &Case) -> Judged {
-    Ok(match verify_quote(case, case.now_ms()?)? {
+    Ok(match verify_quote(case)? {
         Ok(verified) => appraise_tdx(&verified, case.policy()).with_tcb(verified.tcb()),
         Err(refused) => refused,
     })
 }
 
 /// Verifies `quote.bin`: what is true, or the refusal.
-fn verify_quote(case: &Case, now_ms: u64) -> Result<Result<tdx::Verified, Found>, String> {
+fn verify_quote(case: &Case) -> Result<Result<tdx::Verified, Found>, String> {
+    let (roots, collateral) = match published(case)? {
+        Ok(published) => published,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let evidence = tdx::Evidence { quote: case.needs("quote.bin")?, collateral: collateral.as_ref() };
+    let refused = |error: &tdx::Error| Found::refused(error.stage(), error.code());
+    Ok(tdx::verify(&evidence, &roots, case.now_ms()?).map_err(|rejected| refused(&rejected.error)))
+}
+
+/// The roots to trust and what Intel published, or the refusal.
+fn published(case: &Case) -> Result<Result<(tdx::Roots, Option<Collateral>), Found>, String> {
     let roots = match case.injects_root() {
         true => tdx::Roots::insecure_with_root(case.needs("root.der")?.to_vec()),
         false => tdx::Roots::pinned(),
     };
-    let refused = |error: &tdx::Error| Found::refused(error.stage(), error.code());
-    let collateral = match case.file("collateral.json").map(Collateral::from_json).transpose() {
-        Ok(collateral) => collateral,
-        Err(error) => return Ok(Err(refused(&tdx::Error::Collateral(error)))),
-    };
-    let evidence = tdx::Evidence { quote: case.needs("quote.bin")?, collateral: collateral.as_ref() };
-    Ok(tdx::verify(&evidence, &roots, now_ms).map_err(|rejected| refused(&rejected.error)))
+    Ok(match case.file("collateral.json").map(Collateral::from_json).transpose() {
+        Ok(collateral) => Ok((roots, collateral)),
+        Err(error) => {
+            let error = tdx::Error::Collateral(error);
+            Err(Found::refused(error.stage(), error.code()))
+        }
+    })
 }
 
 fn appraise_tdx(verified: &tdx::Verified, policy: &Map<String, Value>) -> Found {
@@ -123,12 +134,13 @@ pub(super) fn az_tdx(case: &Case) -> Judged {
         Ok(None) => return container(case, hcl_report, ReportKind::Tdx),
         Err(refused) => return Ok(refused),
     };
-    let hardware = match verify_quote(case, case.now_ms()?)? {
-        Ok(hardware) => hardware,
+    let (roots, collateral) = match published(case)? {
+        Ok(published) => published,
         Err(refused) => return Ok(refused),
     };
+    let below = tdx::Evidence { quote: case.needs("quote.bin")?, collateral: collateral.as_ref() };
     let evidence = azure::Evidence { hcl_report, quote: &quote, nonce: None };
-    Ok(match azure::verify_tdx(&evidence, hardware) {
+    Ok(match azure::verify_tdx(&evidence, &below, &roots, case.now_ms()?) {
         Ok(guest) => appraise_guest(&guest, case.policy(), appraise_tdx).with_tcb(guest.hardware().tcb()),
         Err(rejected) => Found::refused(rejected.error.stage(), rejected.error.code()),
     })
@@ -181,7 +193,7 @@ fn appraise_guest<H>(
 /// A log and the quote whose registers it must explain. The quote is verified where the case says for which time.
 pub(super) fn eventlog(case: &Case) -> Judged {
     let registers = if case.has_time() {
-        match verify_quote(case, case.now_ms()?)? {
+        match verify_quote(case)? {
             Ok(verified) => verified.report().rtmr,
             Err(refused) => return Ok(refused),
         }

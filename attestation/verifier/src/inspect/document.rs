@@ -3,7 +3,7 @@
 use cloister_attestation::document::{Document, Tee};
 
 use super::sheet::Sheet;
-use super::{snp, tdx};
+use super::{azure, snp, tdx};
 
 pub(super) fn sheet(bytes: &[u8]) -> Result<Sheet, String> {
     let document = Document::parse(bytes).map_err(|error| error.to_string())?;
@@ -20,6 +20,7 @@ pub(super) fn sheet(bytes: &[u8]) -> Result<Sheet, String> {
     match Tee::from_name(&document.evidence.tee) {
         Some(Tee::SevSnp) => sheet.nest("snp", snp::sheet(report)?),
         Some(Tee::Tdx) => sheet.nest("tdx", tdx::sheet(report)?),
+        Some(Tee::AzSnp | Tee::AzTdx) => sheet.nest("azure", azure::sheet(report)?),
         Some(Tee::Development) => {
             sheet.explain(
                 "tee",

@@ -21,10 +21,12 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use cloister_attestation::azure::{self, HclReport, HexBytes, ReportKind, TpmQuote};
-use cloister_attestation::encoding::Hex;
+use cloister_attestation::document::{Evidence, Tee};
+use cloister_attestation::encoding::{Hex, sha256};
 
 pub use wire::Command;
 
+use super::{Attester, PlatformError, Report};
 use tpm::{SignedQuote, Tpm};
 
 /// The TPM of a Linux guest, behind the kernel's resource manager.
@@ -114,6 +116,19 @@ impl AzureVtpm {
     /// [`Error`].
     pub fn evidence(&self, qualifying_data: &[u8; 32]) -> Result<AzureEvidence, Error> {
         evidence(&mut connect(&self.path)?, qualifying_data)
+    }
+}
+
+impl Attester for AzureVtpm {
+    fn tee(&self) -> Tee {
+        Tee::AzSnp
+    }
+
+    /// A TPM takes no 64 bytes: its quote speaks of their SHA-256.
+    fn report(&self, report_data: &[u8; 64]) -> Result<Report, PlatformError> {
+        let evidence = self.evidence(&sha256(report_data).0).map_err(PlatformError::Azure)?;
+        let evidence = Evidence::azure_snp(evidence.hcl_report, evidence.tpm_quote);
+        Ok(Report { evidence, certificates: Vec::new() })
     }
 }
 
