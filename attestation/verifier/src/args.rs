@@ -10,6 +10,8 @@ use clap::{Parser, Subcommand};
 use cloister_attestation::encoding::Hex;
 
 use crate::input;
+use crate::live::ChannelArgs;
+use crate::proxy::ProxyArgs;
 
 pub(crate) use cases::CasesArgs;
 pub(crate) use inspect::InspectArgs;
@@ -36,6 +38,9 @@ Examples:
   The same on a machine without confidential computing, for trying things out (NOT CONFIDENTIAL):
     cloister-verify appliance https://localhost:8443 --insecure-allow-development-tee
 
+  Let a client that knows nothing of attestation use http://127.0.0.1:8399/v1, verified and encrypted
+    cloister-verify proxy https://appliance.example
+
   Was this answer made from these documents by that appliance?
     cloister-verify receipt receipt.json --document document.json --answer answer.txt
 
@@ -60,6 +65,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Verify a running appliance, or a document that was saved from one.
     Appliance(ApplianceArgs),
+    /// Turn any OpenAI client into a verified one: a local port that verifies the appliance and encrypts to it.
+    Proxy(ProxyArgs),
     /// Verify the receipt of an answer.
     Receipt(ReceiptArgs),
     /// Verify an export of an audit log.
@@ -94,10 +101,12 @@ pub(crate) struct JudgeArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The certificate of the appliance need not be known to anyone: it is trusted because the evidence names its key, not
-because an authority signed it.
+because an authority signed it. The evidence is asked for over the connection itself and has to name it, so that nobody
+can pass on the evidence of another appliance. That it is yours and not somebody else's, only a pin can tell.
 
 Examples:
   cloister-verify appliance https://appliance.example --save document.json
+  cloister-verify appliance https://appliance.example --pin 5b2e…64 hex digits…
   cloister-verify appliance --document document.json --at 2026-05-01T12:00:00Z")]
 #[command(group(clap::ArgGroup::new("source").required(true).args(["url", "document"])))]
 pub(crate) struct ApplianceArgs {
@@ -112,6 +121,8 @@ pub(crate) struct ApplianceArgs {
     /// The nonce: 64 hex digits; without it 32 random bytes are sent. For a saved document, the one it was asked with.
     #[arg(long, value_name = "HEX")]
     pub(crate) nonce: Option<Hex<32>>,
+    #[command(flatten)]
+    pub(crate) channel: ChannelArgs,
     #[command(flatten)]
     pub(crate) judge: JudgeArgs,
 }

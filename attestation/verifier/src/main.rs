@@ -1,22 +1,27 @@
 //! `cloister-verify`: lets a relying party find out whether an appliance, a receipt or an audit export is true.
 //!
 //! It runs on the relying party's own machine and trusts nobody's word: what it cannot check it says it did not check.
-//! It sends nothing but a nonce, keeps nothing, and refuses the development TEE unless told otherwise aloud.
+//! It sends nothing but a nonce (the proxy: what its clients send, to an appliance that it has verified), keeps nothing,
+//! and refuses the development TEE unless told otherwise aloud.
 
 mod appliance;
 mod args;
 mod audit;
 mod cases;
 mod cmw;
+mod connection;
 mod failure;
 mod fetch;
 mod format;
 mod input;
 mod inspect;
 mod judge;
+mod live;
 mod measure;
+mod proxy;
 mod receipt;
 mod report;
+mod target;
 
 use std::process::ExitCode;
 
@@ -28,16 +33,23 @@ use report::Output;
 fn main() -> ExitCode {
     let args = Args::parse();
     let result = input::now_ms().and_then(|now_ms| run(&args, now_ms));
-    report::print(result.as_ref(), args.json).unwrap_or_else(|_| ExitCode::from(failure::INTERNAL))
+    let printed = match &result {
+        Ok(None) => return ExitCode::SUCCESS,
+        Ok(Some(report)) => report::print(Ok(report), args.json),
+        Err(failure) => report::print(Err(failure), args.json),
+    };
+    printed.unwrap_or_else(|_| ExitCode::from(failure::INTERNAL))
 }
 
-fn run(args: &Args, now_ms: u64) -> Result<Output, Failure> {
+/// The verdict; none where something ran in the place of a verdict, and was stopped.
+fn run(args: &Args, now_ms: u64) -> Result<Option<Output>, Failure> {
     match &args.command {
-        Command::Appliance(args) => appliance::run(args, now_ms).map(Output::from),
-        Command::Receipt(args) => receipt::run(args, now_ms).map(Output::from),
-        Command::Audit(args) => audit::run(args, now_ms).map(Output::from),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Cases(args) => cases::run(args),
-        Command::Measure(args) => measure::run(args),
+        Command::Appliance(args) => appliance::run(args, now_ms).map(Output::from).map(Some),
+        Command::Proxy(proxy) => proxy::run(proxy, args.json).map(|report| report.map(Output::from)),
+        Command::Receipt(args) => receipt::run(args, now_ms).map(Output::from).map(Some),
+        Command::Audit(args) => audit::run(args, now_ms).map(Output::from).map(Some),
+        Command::Inspect(args) => inspect::run(args).map(Some),
+        Command::Cases(args) => cases::run(args).map(Some),
+        Command::Measure(args) => measure::run(args).map(Some),
     }
 }

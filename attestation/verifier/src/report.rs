@@ -12,14 +12,21 @@ use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 use crate::input::format_time;
+use crate::live::Binding;
 
 /// What is shown whenever the evidence is that of a development TEE.
 const BANNER: &str = "DEVELOPMENT, NOT CONFIDENTIAL";
 /// What is shown whenever the evidence chains to a root that the user named.
 const TEST_ROOT_BANNER: &str = "TEST ROOT, NOT CONFIDENTIAL";
 
+/// What is shown when the user chose the weaker binding.
+const SPKI_ONLY: &str = "\
+WEAKER BINDING (spki-only): the evidence names the key of this connection, not the connection. Whoever stole that key can
+pass on the evidence of the appliance and read everything. Leave --binding out if the appliance can do better.
+";
+
 /// Everything that was found out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Report {
     /// The judgement.
     pub(crate) verdict: Verdict,
@@ -83,13 +90,12 @@ impl Report {
 
     /// Judges by the checks: what fails or is missing among the required ones makes a refusal of this class.
     pub(crate) fn conclude(mut self, missing: ExitClass) -> Self {
-        let bad = |outcome| self.checks.iter().find(|check| check.required && check.result == outcome);
-        let failed = self.checks.iter().find(|check| check.result == Outcome::Fail);
+        let (failed, undone) = (self.failed(), self.undone());
         // What the policy refuses for lack of collateral only is refused as incomplete, unless anything else failed.
         let of_policy = |check: &Check| check.result != Outcome::Fail || check.id.starts_with("policy.");
         let incomplete = self.incomplete && self.checks.iter().all(of_policy);
         let refused = if incomplete { ExitClass::Collateral } else { ExitClass::Rejected };
-        (self.verdict, self.exit_class, self.error) = match (failed, bad(Outcome::NotDone)) {
+        (self.verdict, self.exit_class, self.error) = match (failed, undone) {
             (Some(check), _) => (Verdict::Rejected, refused, Some(check.reason.clone())),
             (None, Some(check)) => (Verdict::Rejected, missing, Some(check.reason.clone())),
             (None, None) if self.hardware == Some(false) => (Verdict::AcceptedDevelopment, ExitClass::Accepted, None),
@@ -98,16 +104,35 @@ impl Report {
         self
     }
 
+    /// What has to be said wherever this is shown.
+    pub(crate) fn banner(&self) -> Option<&'static str> {
+        match (self.hardware, self.tee) {
+            (Some(false), Some(tee)) if tee.is_hardware() => Some(TEST_ROOT_BANNER),
+            (Some(false), _) => Some(BANNER),
+            (Some(true) | None, _) => None,
+        }
+    }
+
+    /// The check that keeps this from being accepted.
+    pub(crate) fn decisive(&self) -> Option<&Check> {
+        self.failed().or_else(|| self.undone())
+    }
+
+    fn failed(&self) -> Option<&Check> {
+        self.checks.iter().find(|check| check.result == Outcome::Fail)
+    }
+
+    fn undone(&self) -> Option<&Check> {
+        self.checks.iter().find(|check| check.required && check.result == Outcome::NotDone)
+    }
+
     fn count(&self, outcome: Outcome) -> usize {
         self.checks.iter().filter(|check| check.result == outcome).count()
     }
 
-    fn to_text(&self) -> String {
-        let banner = match (self.hardware, self.tee) {
-            (Some(false), Some(tee)) if tee.is_hardware() => format!("{TEST_ROOT_BANNER}\n"),
-            (Some(false), _) => format!("{BANNER}\n"),
-            (Some(true) | None, _) => String::new(),
-        };
+    /// The report as a person reads it.
+    pub(crate) fn to_text(&self) -> String {
+        let banner = self.banner().map(|banner| format!("{banner}\n")).unwrap_or_default();
         let mut text = banner.clone();
         for check in &self.checks {
             let result = match check.result {
@@ -152,6 +177,9 @@ impl Report {
             None => String::new(),
         };
         let mut summary = String::new();
+        if self.claims.get("binding").is_some_and(|binding| binding == Binding::SpkiOnly.name()) {
+            summary.push_str(SPKI_ONLY);
+        }
         if let Some(statement) = self.claims.get("statement") {
             let of = |pointer| text(statement.pointer(pointer));
             let _ = writeln!(summary, "appliance: version {}, commit {}", of("/build/version"), of("/build/commit"));

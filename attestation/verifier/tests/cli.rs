@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 
 use cloister_attestation::development;
 use cloister_attestation::document::{Document, Evidence, Tee};
-use cloister_attestation::encoding::{Hex, sha256};
+use cloister_attestation::encoding::{Digest, Hex, sha256};
 use cloister_attestation::receipt::Receipt;
 use cloister_attestation::statement::Statement;
 use common::Appliance;
@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 /// `common::NOW`.
 const AT: &str = "2026-09-21T14:13:20Z";
+const PIN: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const ALLOW: &str = "--insecure-allow-development-tee";
 
 fn verify(args: &[&str]) -> Output {
@@ -75,7 +76,7 @@ fn golden(name: &str, output: Output) {
 #[test]
 fn help_is_as_reviewed() {
     golden("help.txt", verify(&["--help"]));
-    for command in ["appliance", "receipt", "audit", "inspect", "cases", "measure"] {
+    for command in ["appliance", "proxy", "receipt", "audit", "inspect", "cases", "measure"] {
         golden(&format!("help-{command}.txt"), verify(&[command, "--help"]));
     }
     golden("help-measure-snp.txt", verify(&["measure", "snp", "--help"]));
@@ -96,7 +97,7 @@ fn verdicts_read_as_reviewed() {
 fn arguments_that_make_no_sense_exit_2() {
     let folder = Folder::new();
     let policy = folder.write("policy.toml", b"v = 9");
-    let cases: [&[&str]; 9] = [
+    let cases: [&[&str]; 14] = [
         &[],
         &["appliance"],
         &["appliance", "https://a", "--document", "b"],
@@ -106,6 +107,11 @@ fn arguments_that_make_no_sense_exit_2() {
         &["appliance", "https://appliance.example", "--at", "yesterday"],
         &["appliance", "https://appliance.example", "--policy", &policy],
         &["receipt", "r", "--identity", "i"],
+        &["appliance", "--document", "d", "--binding", "spki-only"],
+        &["appliance", "--document", "d", "--pin", PIN],
+        &["proxy", "https://appliance.example", "--listen", "0.0.0.0:0"],
+        &["proxy", "https://appliance.example", "--at", AT],
+        &["proxy", "https://appliance.example", "--max-age", "1"],
     ];
     for args in cases {
         let output = verify(args);
@@ -143,11 +149,12 @@ fn live(change: impl FnOnce(&mut Answers, &mut Statement)) -> Server {
     statement.tls_spki_sha256 = vec![sha256(&identity.spki)];
     let mut answers = Answers { hpke_key: [1; 32], ..Answers::default() };
     change(&mut answers, &mut statement);
-    let document = move |nonce: Option<[u8; 32]>| {
+    let document = move |nonce: Option<[u8; 32]>, channel: Option<Digest>| {
+        let statement = Statement { channel, ..statement.clone() };
         let data = statement.report_data(&nonce.unwrap_or_default());
         let report = development::sign(&data, &appliance.key);
         let evidence = Evidence::new(Tee::Development, report);
-        serde_json::to_vec(&Document::new(nonce, statement.clone(), evidence, serde_json::Map::new())).unwrap()
+        serde_json::to_vec(&Document::new(nonce, statement, evidence, serde_json::Map::new())).unwrap()
     };
     Server::start(identity, answers, document)
 }
@@ -165,7 +172,7 @@ fn s3_19_a_running_appliance_is_verified() {
         (&report["verify_at"], &report["valid_until"]),
         (&Value::from(AT), &Value::from("2026-09-21T15:13:20Z"))
     );
-    for id in ["nonce.match", "statement.report_data", "tls.spki", "hpke.key", "policy.fresh"] {
+    for id in ["nonce.match", "statement.report_data", "channel.match", "tls.spki", "hpke.key", "policy.fresh"] {
         assert_eq!(result(&report, id), "pass", "{id}");
     }
 
@@ -213,6 +220,38 @@ fn somebody_in_between_is_noticed() {
     let replay = live(|answers, _| answers.nonce = Some(None));
     let (code, report) = json(&["appliance", &replay.url, ALLOW]);
     assert_eq!((code, failed(&report)), (10, vec!["nonce.match"]));
+}
+
+#[test]
+fn s0_14_evidence_has_to_name_the_connection_unless_told_otherwise() {
+    for channel in [None, Some(Hex([9; 32]))] {
+        let server = live(|answers, _| answers.channel = Some(channel));
+        let (code, report) = json(&["appliance", &server.url, ALLOW]);
+        assert_eq!((code, failed(&report)), (10, vec!["channel.match"]), "{report:#}");
+        assert_eq!(report["error"], "evidence is not tied to this connection");
+    }
+    let server = live(|_, _| ());
+    let (code, report) = json(&["appliance", &server.url, ALLOW, "--binding", "spki-only"]);
+    assert_eq!((code, failed(&report), result(&report, "channel.match")), (0, vec![], "not_done"), "{report:#}");
+    assert_eq!(report["claims"]["binding"], "spki-only");
+    let output = verify(&["appliance", &server.url, ALLOW, "--at", AT, "--binding", "spki-only"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\nWEAKER BINDING (spki-only): "), "{text}");
+    let other_tls = live(|_, statement| statement.tls_spki_sha256 = vec![Hex([9; 32])]);
+    let (code, report) = json(&["appliance", &other_tls.url, ALLOW, "--binding", "spki-only"]);
+    assert_eq!((code, failed(&report)), (10, vec!["tls.spki"]));
+}
+
+#[test]
+fn a_pin_tells_our_appliance_from_others() {
+    let mut key = String::new();
+    let server = live(|_, statement| key = statement.tls_spki_sha256[0].to_string());
+    let (code, report) = json(&["appliance", &server.url, ALLOW]);
+    assert_eq!((code, result(&report, "tls.pin")), (0, "not_done"));
+    let (code, report) = json(&["appliance", &server.url, ALLOW, "--pin", PIN, "--pin", &key]);
+    assert_eq!((code, result(&report, "tls.pin")), (0, "pass"), "{report:#}");
+    let (code, report) = json(&["appliance", &server.url, ALLOW, "--pin", PIN]);
+    assert_eq!((code, failed(&report)), (10, vec!["tls.pin"]));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
+use cloister_attestation::encoding::{Digest, sha256};
 use rcgen::{CertifiedKey, PublicKeyData as _};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -17,6 +18,8 @@ pub(crate) struct Answers {
     pub(crate) hpke_suffix: Vec<u8>,
     /// The nonce that the document is made for, if not the one that is asked for.
     pub(crate) nonce: Option<Option<[u8; 32]>>,
+    /// What the document says of the connection: the truth, or this.
+    pub(crate) channel: Option<Option<Digest>>,
     /// Other bytes in the place of the document.
     pub(crate) document: Option<Vec<u8>>,
     /// The status of every answer.
@@ -25,7 +28,14 @@ pub(crate) struct Answers {
 
 impl Default for Answers {
     fn default() -> Self {
-        Self { hpke_key: [0; 32], hpke_suffix: vec![0, 4, 0, 1, 0, 2], nonce: None, document: None, status: 200 }
+        Self {
+            hpke_key: [0; 32],
+            hpke_suffix: vec![0, 4, 0, 1, 0, 2],
+            nonce: None,
+            channel: None,
+            document: None,
+            status: 200,
+        }
     }
 }
 
@@ -50,11 +60,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves documents made for the nonce of each request.
+    /// Serves documents made for the nonce of each request, and for its connection if it asks for that.
     pub(crate) fn start(
         identity: Identity,
         answers: Answers,
-        document: impl Fn(Option<[u8; 32]>) -> Vec<u8> + Send + 'static,
+        document: impl Fn(Option<[u8; 32]>, Option<Digest>) -> Vec<u8> + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
@@ -78,7 +88,7 @@ impl Server {
 fn serve(
     mut stream: StreamOwned<ServerConnection, TcpStream>,
     answers: &Answers,
-    document: &impl Fn(Option<[u8; 32]>) -> Vec<u8>,
+    document: &impl Fn(Option<[u8; 32]>, Option<Digest>) -> Vec<u8>,
 ) {
     while let Some(path) = read_path(&mut stream) {
         let body = if path == "/.well-known/hpke-keys" {
@@ -86,8 +96,15 @@ fn serve(
         } else {
             let asked =
                 path.strip_prefix("/.well-known/cloister/attestation?nonce=").expect("the path of the document");
+            let (asked, bound) = match asked.strip_suffix("&channel=tls-exporter") {
+                Some(nonce) => (nonce, true),
+                None => (asked, false),
+            };
             let asked: [u8; 32] = hex::decode(asked).unwrap().try_into().unwrap();
-            answers.document.clone().unwrap_or_else(|| document(answers.nonce.unwrap_or(Some(asked))))
+            let label = b"EXPORTER-cloister-attestation";
+            let value = stream.conn.export_keying_material([0; 32], label, Some(&asked)).unwrap();
+            let channel = answers.channel.unwrap_or_else(|| bound.then(|| sha256(&value)));
+            answers.document.clone().unwrap_or_else(|| document(answers.nonce.unwrap_or(Some(asked)), channel))
         };
         let head = format!("HTTP/1.1 {} -\r\ncontent-length: {}\r\n\r\n", answers.status, body.len());
         let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
