@@ -75,3 +75,22 @@ async fn s0_14_a_binding_needs_a_nonce_and_a_known_name() {
     }
     state.stopping.cancel();
 }
+
+#[tokio::test]
+async fn s0_14_no_connection_continues_another_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = support::app(dir.path(), &[]).await;
+    let address = start(&state).await;
+    // A client that would resume if it could: it keeps what the server gives it.
+    let config = support::tls_client::client(cloister_enclave::serve::tls::provider(), &[b"http/1.1"]);
+    for _ in 0..2 {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();
+        let mut stream = tokio_rustls::TlsConnector::from(Arc::clone(&config)).connect(name, tcp).await.unwrap();
+        let (status, _) = get(&mut stream, "/.well-known/hpke-keys").await;
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        assert_ne!(stream.get_ref().1.handshake_kind(), Some(rustls::HandshakeKind::Resumed));
+        assert_eq!(stream.get_ref().1.tls13_tickets_received(), 0);
+    }
+    state.stopping.cancel();
+}

@@ -1,4 +1,4 @@
-//! TLS as this service speaks it: version 1.3, no early data, post-quantum key exchange first.
+//! TLS as this service speaks it: version 1.3, no early data, no resumption, post-quantum key exchange first.
 //!
 //! The certificate is self-signed: the relay's operator could obtain a public one, so that a certificate proves
 //! nothing here. What clients rely on is the key's digest in the attested statement, and EHBP above.
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rcgen::PublicKeyData;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::NoServerSessionStorage;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::kx::X25519_MLKEM768;
@@ -65,6 +66,9 @@ pub fn server_config(key: &PrivatePkcs8KeyDer<'_>, host: &str, names: &[String])
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Early data can be replayed by the network: never.
     config.max_early_data_size = 0;
+    // Evidence is about one handshake, in which the key was used: no connection continues another one.
+    config.send_tls13_tickets = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Server { config: Arc::new(config), certificate_pem })
 }
 
