@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::fetch;
 use crate::input;
 use crate::judge::{Judge, Origin};
-use crate::live::{self, Answer};
+use crate::live::{self, Answer, ChannelArgs};
 use crate::report::Report;
 use crate::target::Target;
 
@@ -25,6 +25,9 @@ pub(crate) fn run(args: &ApplianceArgs, now_ms: u64) -> Result<Report, Failure> 
     let now_ms = args.judge.at.unwrap_or(now_ms);
     match (&args.url, &args.document) {
         (Some(url), _) => running(args, &judge, &url.parse()?, now_ms),
+        (None, Some(_)) if args.channel != ChannelArgs::default() => {
+            Err(Failure::Usage("--binding and --pin are about a connection, and a saved document has none".to_owned()))
+        }
         (None, Some(path)) => {
             let bytes = input::read(path, document::MAX_BYTES)?;
             saved(&judge, &bytes, args.nonce.map(|nonce| nonce.0), now_ms)

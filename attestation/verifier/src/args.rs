@@ -3,6 +3,7 @@
 mod cases;
 mod inspect;
 mod measure;
+mod policy;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use crate::proxy::ProxyArgs;
 pub(crate) use cases::CasesArgs;
 pub(crate) use inspect::InspectArgs;
 pub(crate) use measure::{MeasureArgs, MeasureKind, MeasureSnpArgs, VmmArg};
+pub(crate) use policy::{PolicyArgs, PolicyQuestion};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Cases(CasesArgs),
     /// Compute the measurement that a guest must have, for reference values.
     Measure(MeasureArgs),
+    /// Look for mistakes in an appraisal policy, or explain it.
+    Policy(PolicyArgs),
 }
 
 /// How true evidence is judged.

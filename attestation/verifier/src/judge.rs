@@ -90,15 +90,19 @@ impl Judge {
     }
 }
 
-/// A shipped policy by its name, or a file.
-fn read_policy(path: &Path) -> Result<String, Failure> {
+/// The text of a shipped policy by its name, or of a file.
+pub(crate) fn policy_text(path: &Path) -> Result<String, Failure> {
     if let Some(text) = path.to_str().and_then(AppraisalPolicy::preset_text) {
         return Ok(text.to_owned());
     }
-    let name = path.display();
-    let text = String::from_utf8(input::read(path, MAX_POLICY_BYTES)?)
-        .map_err(|_| Failure::Usage(format!("{name}: not UTF-8")))?;
-    AppraisalPolicy::from_toml(&text).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+    String::from_utf8(input::read(path, MAX_POLICY_BYTES)?)
+        .map_err(|_| Failure::Usage(format!("{}: not UTF-8", path.display())))
+}
+
+/// The text of a policy, which can be read as one.
+fn read_policy(path: &Path) -> Result<String, Failure> {
+    let text = policy_text(path)?;
+    AppraisalPolicy::from_toml(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
     Ok(text)
 }
 

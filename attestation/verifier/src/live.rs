@@ -42,9 +42,10 @@ const WITH_PUBLISHED_KEY: &[Planned] = &[SPKI, PIN, HPKE];
 const WITHOUT_PUBLISHED_KEY: &[Planned] = &[SPKI, PIN];
 
 /// What ties evidence to a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Binding {
     /// The evidence names this very connection by its TLS exporter value, and its key.
+    #[default]
     TlsExporter,
     /// WEAKER: the evidence names the key of the connection only; whoever stole that key can relay it.
     SpkiOnly,
@@ -61,13 +62,13 @@ impl Binding {
 }
 
 /// How a running appliance is told from an impostor.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, clap::Args)]
 pub(crate) struct ChannelArgs {
     /// What ties the evidence to the connection.
-    #[arg(long, value_enum, default_value = "tls-exporter", requires = "url")]
+    #[arg(long, value_enum, default_value = "tls-exporter")]
     pub(crate) binding: Binding,
     /// The key of the appliance's TLS, 64 hex digits: SHA-256 of its `SubjectPublicKeyInfo`. May be given more than once.
-    #[arg(long, value_name = "HEX", requires = "url")]
+    #[arg(long, value_name = "HEX")]
     pub(crate) pin: Vec<Hex<32>>,
 }
 

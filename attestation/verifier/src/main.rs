@@ -18,6 +18,7 @@ mod inspect;
 mod judge;
 mod live;
 mod measure;
+mod policy;
 mod proxy;
 mod receipt;
 mod report;
@@ -51,5 +52,6 @@ fn run(args: &Args, now_ms: u64) -> Result<Option<Output>, Failure> {
         Command::Inspect(args) => inspect::run(args).map(Some),
         Command::Cases(args) => cases::run(args).map(Some),
         Command::Measure(args) => measure::run(args).map(Some),
+        Command::Policy(args) => policy::run(args, now_ms).map(Some),
     }
 }

@@ -76,10 +76,11 @@ fn golden(name: &str, output: Output) {
 #[test]
 fn help_is_as_reviewed() {
     golden("help.txt", verify(&["--help"]));
-    for command in ["appliance", "proxy", "receipt", "audit", "inspect", "cases", "measure"] {
+    for command in ["appliance", "proxy", "receipt", "audit", "inspect", "cases", "measure", "policy"] {
         golden(&format!("help-{command}.txt"), verify(&[command, "--help"]));
     }
     golden("help-measure-snp.txt", verify(&["measure", "snp", "--help"]));
+    golden("help-policy-lint.txt", verify(&["policy", "lint", "--help"]));
 }
 
 #[test]
@@ -269,6 +270,9 @@ fn what_is_no_document_is_malformed_and_what_is_unknown_unsupported() {
     let text = String::from_utf8(Appliance::new(1).document()).unwrap();
     let hardware = folder.write("snp.json", text.replace("\"development\"", "\"sev-snp\"").as_bytes());
     let (code, report) = json(&["appliance", "--document", &hardware]);
+    assert_eq!((code, failed(&report)), (30, vec!["snp.report.size"]), "the report of another kind");
+    let unknown = folder.write("cca.json", text.replace("\"development\"", "\"cca\"").as_bytes());
+    let (code, report) = json(&["appliance", "--document", &unknown]);
     assert_eq!((code, &report["exit_class"]), (20, &Value::from("unsupported")));
 
     let document = folder.write("document.json", text.as_bytes());
@@ -283,7 +287,7 @@ fn a_policy_of_ones_own_is_obeyed() {
     let folder = Folder::new();
     let document = folder.write("document.json", &Appliance::new(1).document());
     let shipped = cloister_policies::appraisal::DEVELOPMENT;
-    let pinned = shipped.replace("commits = []", "commits = [\"0123abcd\"]");
+    let pinned = format!("{shipped}\n[reference]\ncommits = [\"0123abcd\"]\n");
     let policy = folder.write("policy.toml", pinned.as_bytes());
     let (code, report) = json(&["appliance", "--document", &document, ALLOW, "--policy", &policy]);
     assert_eq!((code, failed(&report)), (10, vec!["policy.commits"]));
