@@ -18,13 +18,14 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use cloister_attestation::Trust;
 use cloister_attestation::aci::{self, Keyset, Receipt, verify_receipt};
 use cloister_attestation::development;
-use cloister_attestation::document::Tee;
+use cloister_attestation::document::{Evidence, Tee};
 use cloister_attestation::encoding::{Hex, sha256};
 use cloister_attestation::statement::Statement;
 use cloister_enclave::app::AppState;
-use cloister_enclave::attest::{Attestation, Attester, Error, Provenance};
+use cloister_enclave::attest::{Attestation, Attester, PlatformError, Provenance, Report};
 use cloister_enclave::router::router;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -61,17 +62,18 @@ impl Attester for Fixed {
         self.tee
     }
 
-    fn report(&self, report_data: &[u8; 64]) -> Result<Vec<u8>, Error> {
+    fn report(&self, report_data: &[u8; 64]) -> Result<Report, PlatformError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mut report = vec![0; self.bytes];
         report[80..144].copy_from_slice(report_data);
-        Ok(report)
+        Ok(Report { evidence: Evidence::new(self.tee, report), certificates: Vec::new() })
     }
 }
 
 fn fixed(tee: Tee, bytes: usize) -> (Attestation, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
-    (Attestation::new(Box::new(Fixed { tee, bytes, calls: Arc::clone(&calls) })), calls)
+    let attester = Fixed { tee, bytes, calls: Arc::clone(&calls) };
+    (Attestation::new(Box::new(attester), Trust::pinned()), calls)
 }
 
 #[tokio::test]
@@ -167,7 +169,7 @@ fn hardware_doors_have_their_own_spelling_and_one_report_per_nonce() {
 #[test]
 fn doors_do_not_share_a_report() {
     let (attestation, calls) = fixed(Tee::SevSnp, 1184);
-    let document = attestation.tinfoil_document(&Hex([3; 32]), &[4; 32]).unwrap();
+    let document = attestation.tinfoil_document(&Hex([3; 32]), &[4; 32]).unwrap().unwrap();
     assert_eq!(document.format, "https://tinfoil.sh/predicate/sev-snp-guest/v2");
     let mut raw = Vec::new();
     let gzip = STANDARD.decode(&document.body).unwrap();
@@ -175,8 +177,11 @@ fn doors_do_not_share_a_report() {
     assert_eq!((raw.len(), &raw[80..112], &raw[112..144]), (1184, [3; 32].as_slice(), [4; 32].as_slice()));
     assert_eq!(calls.load(Ordering::SeqCst), 1);
     let (attestation, _) = fixed(Tee::Tdx, 5000);
-    let document = attestation.tinfoil_document(&Hex([3; 32]), &[4; 32]).unwrap();
+    let document = attestation.tinfoil_document(&Hex([3; 32]), &[4; 32]).unwrap().unwrap();
     assert_eq!(document.format, "https://tinfoil.sh/predicate/tdx-guest/v2");
+    let (attestation, calls) = fixed(Tee::AzSnp, 2600);
+    assert_eq!(attestation.tinfoil_document(&Hex([3; 32]), &[4; 32]), Ok(None), "Tinfoil has no format for it");
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
@@ -213,7 +218,7 @@ fn carried(pem: &str, label: &str, host: &str) -> Vec<u8> {
         bits = (bits.0 << 5 | u32::from(value), bits.1 + 5);
         if bits.1 >= 8 {
             bits.1 -= 8;
-            out.push((bits.0 >> bits.1) as u8);
+            out.push((bits.0 >> bits.1).to_le_bytes()[0]);
         }
     }
     out

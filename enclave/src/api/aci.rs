@@ -61,7 +61,9 @@ pub async fn receipt(
         Err(Problem::Unauthenticated) if headers.contains_key(header::AUTHORIZATION) => return Err(Problem::NotFound),
         caller => caller?,
     };
-    let by = caller.authorize(Action::ReadReceipt, Target::Own)?;
+    // A key reaches what is its person's inside its one workspace.
+    let own = caller.api_key_workspace().map_or(Target::Own, Target::OwnIn);
+    let by = caller.authorize(Action::ReadReceipt, own)?;
     let receipt = stored(&app.store, &by, &id)?.ok_or(Problem::NotFound)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], receipt).into_response())
 }

@@ -33,7 +33,7 @@ impl Attestation {
         let digest = keyset.digest();
         self.recent.share(Asked { door: Door::Aci, nonce, about: digest.0 }, now_ms, || {
             let report_data = aci::report_data(&digest, nonce.as_ref());
-            let evidence = evidence(self.tee(), &report_data, self.platform.report(&report_data)?.evidence);
+            let evidence = evidence(self.tee(), &report_data, &self.platform.report(&report_data)?.evidence);
             let (bound, _zeros) = report_data.split_at(32);
             let report = json!({
                 "api_version": VERSION,
@@ -69,12 +69,12 @@ const fn tee_type(tee: Tee) -> &'static str {
 }
 
 /// The report in the spelling of its kind; the layout of the development TEE under a name that is nobody else's.
-fn evidence(tee: Tee, report_data: &[u8; 64], evidence: Evidence) -> Value {
-    let report = evidence.report.clone();
+fn evidence(tee: Tee, report_data: &[u8; 64], evidence: &Evidence) -> Value {
+    let report = &evidence.report;
     match tee {
         Tee::Development => json!({ "development_report_b64": report }),
         Tee::SevSnp => json!({ "report_b64": report }),
-        Tee::Tdx => json!({ "quote": hex::encode(report.0), "quote_report_data": Hex(*report_data) }),
+        Tee::Tdx => json!({ "quote": hex::encode(&report.0), "quote_report_data": Hex(*report_data) }),
         Tee::AzSnp | Tee::AzTdx => json!(evidence),
     }
 }
