@@ -8,15 +8,7 @@ use cloister_attestation::tinfoil;
 use ed25519_dalek::SigningKey;
 use serde_json::{Value, json};
 
-const NONCE: [u8; 32] = {
-    let mut nonce = [0; 32];
-    let mut at = 0;
-    while at < 32 {
-        nonce[at as usize] = at;
-        at += 1;
-    }
-    nonce
-};
+const NONCE: [u8; 32] = *b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f";
 
 fn keyset() -> Keyset {
     let receipt = SigningKey::from_bytes(&[2; 32]).verifying_key();

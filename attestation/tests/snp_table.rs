@@ -1,7 +1,5 @@
 //! The host's certificate table: what is in it, and every way of being none.
 
-#![expect(clippy::indexing_slicing, reason = "tests stop at the first surprise")]
-
 use cloister_attestation::snp::MAX_CERTIFICATE_BYTES;
 use cloister_attestation::snp::table::{MAX_TABLE_BYTES, Table, TableError};
 use proptest::prelude::*;

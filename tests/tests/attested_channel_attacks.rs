@@ -134,7 +134,7 @@ enum Source {
     /// Bytes.
     Bytes(Vec<u8>),
     /// A document about this connection, by somebody who is at neither end's place of the appliance.
-    Reflected(Document),
+    Reflected(Box<Document>),
 }
 
 /// Serves `source` under `identity` and, unless told otherwise, the appliance's own HPKE key.
@@ -406,7 +406,8 @@ async fn s0_14_diversion_and_reflection() {
 
     // Reflection: evidence that the verifier's own side would make for this very connection, whose exporter value it
     // knows as well as the peer does. Here the verifier's side is the first appliance.
-    let (url, exporter) = attacker(ours.public_addr(), Identity::own(), Source::Reflected(document), None).await;
+    let (url, exporter) =
+        attacker(ours.public_addr(), Identity::own(), Source::Reflected(Box::new(document)), None).await;
     let reflected = judge(dir.path(), &url, &[]).await;
     reflected.assert_refused("tls.spki", "the key of this TLS connection is not one that the evidence names");
     let channel = exporter.lock().expect("no panic").expect("connected");

@@ -57,7 +57,7 @@ fn survives(fault: &Fault) {
     let configfs = Configfs::open_within(emulator.path(), None, PATIENT).unwrap();
     let before = emulator.folders_made();
     emulator.once(fault.clone());
-    assert_eq!(configfs.report(&OURS).unwrap().bytes.get(0x50..0x90), Some(OURS.as_slice()), "{fault:?}");
+    assert_eq!(configfs.report(&OURS).unwrap().evidence.report.0.get(0x50..0x90), Some(OURS.as_slice()), "{fault:?}");
     let made = if matches!(fault, Fault::Fails(Step::Mkdir, _)) { 1 } else { 2 };
     assert_eq!(emulator.folders_made(), before + made, "{fault:?}: the second try has a folder of its own");
     assert_eq!(emulator.folders(), 0, "{fault:?}");
@@ -83,7 +83,7 @@ fn a_report_and_its_table_verify_under_the_roots_they_were_made_under_and_no_oth
         let report = report(&emulator, PATIENT).unwrap();
         let table = Table::parse(&report.certificates).unwrap();
         let endorsements = Endorsements { vek: table.leaf(0), ask: table.ask, ark: table.ark, crl: Some(&crl) };
-        let evidence = Evidence { report: &report.bytes, endorsements };
+        let evidence = Evidence { report: &report.evidence.report.0, endorsements };
         let verified = snp::verify(&evidence, &Roots::insecure_with_ark(&ark).unwrap(), now_ms()).unwrap();
         assert_eq!((verified.claims().report_data, verified.claims().version), (OURS, version));
         let refused = snp::verify(&evidence, &Roots::pinned(), now_ms()).unwrap_err();

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use cloister_enclave::access::danger::unauthorized_system;
+use cloister_enclave::access::scope::danger::unauthorized_system;
 use cloister_enclave::app::unseal;
 use cloister_enclave::clock::{Clock, SystemClock};
 use cloister_enclave::config::Config;
@@ -94,8 +94,10 @@ impl Drop for Proxy {
 
 const SECRET: &str = "How many days of paid leave does an employee have?";
 
+/// Few tokens: a tiny model talks until it is stopped.
 fn question(model: &str) -> String {
-    json!({ "model": model, "messages": [{ "role": "user", "content": SECRET }] }).to_string()
+    let messages = json!([{ "role": "user", "content": SECRET }]);
+    json!({ "model": model, "messages": messages, "max_tokens": 8 }).to_string()
 }
 
 /// An appliance with one document, an assistant's id and an API key.

@@ -182,9 +182,9 @@ pub fn explain(policy: &AppraisalPolicy) -> Vec<(String, String)> {
 fn walk(prefix: &str, table: &toml::Table, keys: &mut Vec<(String, String)>) {
     for (name, value) in table {
         let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match value {
-            toml::Value::Table(inner) if !super::words::is_value(&key) => walk(&key, inner, keys),
-            _ => keys.push((key, value.to_string())),
+        match value.as_table() {
+            Some(inner) if !super::words::is_value(&key) => walk(&key, inner, keys),
+            Some(_) | None => keys.push((key, value.to_string())),
         }
     }
 }
