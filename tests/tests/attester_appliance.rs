@@ -19,6 +19,19 @@ use cloister_tests::tools;
 use cloister_tests::tsm::{Emulator, Fault, Step};
 use rustix::io::Errno;
 
+/// What a synthetic guest is judged by: its own firmware is of no known version.
+const POLICY: &str = r#"
+v = 1
+tee = ["sev-snp"]
+require_fresh = true
+max_validity_seconds = 172800
+[snp]
+allow_debug = false
+allow_migrate_ma = false
+max_vmpl = 0
+allowed_products = ["Genoa"]
+"#;
+
 fn options(dir: &Path, tee: &'static str, emulator: &Emulator, root: &[u8]) -> Options {
     let ark = dir.join("ark.der");
     fs::write(&ark, root).unwrap();
@@ -47,6 +60,26 @@ fn an_emulated_snp_guest_serves_evidence_that_only_those_believe_who_were_told_i
     assert_eq!(output.status.code(), Some(10), "rejected: {}", String::from_utf8_lossy(&output.stdout));
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.lines().any(|line| line.contains("snp.chain.ark") && line.contains("FAIL")), "{said}");
+
+    // Whoever names the root is answered by every check, over the connection itself, and told what it is worth.
+    let policy = dir.path().join("policy.toml");
+    fs::write(&policy, POLICY).unwrap();
+    let (root, policy) = (dir.path().join("ark.der"), policy.to_str().unwrap().to_owned());
+    let named = ["appliance", &url, "--insecure-trust-root", root.to_str().unwrap(), "--policy", &policy];
+    let output = tools::verify(&named).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.starts_with("TEST ROOT, NOT CONFIDENTIAL\n"), "{said}");
+    for passed in ["snp.report.signature", "statement.report_data", "channel.match", "policy.snp.debug"] {
+        assert!(said.lines().any(|line| line.starts_with("PASS") && line.contains(passed)), "{passed}: {said}");
+    }
+    let output = tools::verify(&[&named[..], &["--json"]].concat()).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["verdict"], &report["hardware"]), (&"accepted-development".into(), &false.into()));
+    // No software is pinned by what accepts nothing yet.
+    let output = tools::verify(&[&named[..4], &["--policy", "strict"]].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(10));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("FAIL  policy.image"));
 
     // The same document under the synthetic root.
     let document = fs::read(&saved).unwrap();
