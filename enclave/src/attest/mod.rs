@@ -126,7 +126,7 @@ const MAX_WAITING: usize = 32;
 /// How long a statement is valid.
 const VALID_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Mints what every door serves: one report per door and nonce, for as long as [`Recent`] remembers.
+/// Mints what every door serves: one report per door and nonce, for as long as `Recent` remembers.
 #[derive(Debug)]
 pub struct Attestation {
     platform: Platform,

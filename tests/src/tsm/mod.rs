@@ -3,7 +3,7 @@
 //! With it the product's attester runs as it does on real hardware: the same system calls, the same errors, and evidence
 //! signed under roots that nobody trusts.
 //!
-//! [`kernel`] behaves as the kernel does and can be told to misbehave; [`filesystem`] is what FUSE makes of it. Mounting
+//! `kernel` behaves as the kernel does and can be told to misbehave; `filesystem` is what FUSE makes of it. Mounting
 //! needs `/dev/fuse` and root, or `fusermount3` of the Debian package fuse3.
 
 mod filesystem;
