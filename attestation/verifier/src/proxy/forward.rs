@@ -63,6 +63,8 @@ enum Sending {
     Answered(Response<Body>),
     /// The request may be sent again: the connection broke, or the key is not the appliance's any more.
     Again(&'static str),
+    /// The connection was closed before anything of the request was sent: this was no sending.
+    Unsent,
     Failed(Failed),
 }
 
@@ -79,6 +81,10 @@ pub(super) async fn forward(pool: &Pool, request: &Prepared) -> Result<Response<
                     pool.discard(&verified).await;
                     sendings += 1;
                     reason.to_owned()
+                }
+                Sending::Unsent => {
+                    pool.discard(&verified).await;
+                    "the connection to the appliance was closed".to_owned()
                 }
             },
             Err(Refusal::NotVerified(report)) => return Err(Failed::NotVerified(report)),
@@ -98,12 +104,12 @@ async fn send(verified: &Verified, request: &Prepared) -> Sending {
         Err(reason) => return Sending::Failed(Failed::Protocol(reason)),
     };
     let mut sender = verified.sender.clone();
-    let exchanged = async {
-        sender.ready().await?;
-        sender.send_request(outgoing).await
-    };
-    match timeout(HEAD_DEADLINE, exchanged).await {
+    if sender.ready().await.is_err() {
+        return Sending::Unsent;
+    }
+    match timeout(HEAD_DEADLINE, sender.send_request(outgoing)).await {
         Ok(Ok(response)) => answer(response, exchange).await,
+        Ok(Err(error)) if error.is_canceled() => Sending::Unsent,
         Ok(Err(_)) => Sending::Again("the connection to the appliance broke before it answered"),
         Err(_) => Sending::Failed(Failed::TooSlow),
     }
