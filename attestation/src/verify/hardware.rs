@@ -42,6 +42,39 @@ impl Hardware {
         }
     }
 
+    /// The kind of evidence.
+    #[must_use]
+    pub const fn tee(&self) -> Tee {
+        match self {
+            Self::Snp(_) => Tee::SevSnp,
+            Self::Tdx(_) => Tee::Tdx,
+            Self::AzSnp(_) => Tee::AzSnp,
+            Self::AzTdx(_) => Tee::AzTdx,
+        }
+    }
+
+    /// Every check that was made.
+    #[must_use]
+    pub fn checks(&self) -> &[Check] {
+        match self {
+            Self::Snp(report) => report.checks(),
+            Self::Tdx(quote) => quote.checks(),
+            Self::AzSnp(guest) => guest.checks(),
+            Self::AzTdx(guest) => guest.checks(),
+        }
+    }
+
+    /// The time that it was verified for, Unix milliseconds.
+    #[must_use]
+    pub fn verified_at_ms(&self) -> u64 {
+        match self {
+            Self::Snp(report) => report.verified_at_ms(),
+            Self::Tdx(quote) => quote.verified_at_ms(),
+            Self::AzSnp(guest) => guest.hardware().verified_at_ms(),
+            Self::AzTdx(guest) => guest.hardware().verified_at_ms(),
+        }
+    }
+
     /// Until when the evidence holds, Unix milliseconds.
     #[must_use]
     pub fn valid_until_ms(&self) -> u64 {
@@ -98,10 +131,7 @@ impl Voucher {
     pub(super) fn hardware_checks(&self) -> Option<&[Check]> {
         match self {
             Self::Development { .. } => None,
-            Self::Hardware(Hardware::Snp(report)) => Some(report.checks()),
-            Self::Hardware(Hardware::Tdx(quote)) => Some(quote.checks()),
-            Self::Hardware(Hardware::AzSnp(guest)) => Some(guest.checks()),
-            Self::Hardware(Hardware::AzTdx(guest)) => Some(guest.checks()),
+            Self::Hardware(hardware) => Some(hardware.checks()),
         }
     }
 

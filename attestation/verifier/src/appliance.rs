@@ -1,7 +1,7 @@
 //! `cloister-verify appliance`: is the thing at that address a Cloister appliance that we accept?
 
 use cloister_attestation::check::{Checklist, ExitClass, Planned, Stage, all_hold};
-use cloister_attestation::{Expectations, document, verify};
+use cloister_attestation::{Expectations, document};
 use serde_json::json;
 
 use crate::args::ApplianceArgs;
@@ -21,7 +21,7 @@ const SAVED: &[Planned] = &[
 
 /// Runs the command.
 pub(crate) fn run(args: &ApplianceArgs, now_ms: u64) -> Result<Report, Failure> {
-    let judge = Judge::new(&args.judge)?;
+    let judge = Judge::new(&args.judge)?.with_endorsements(&args.endorsements)?;
     let now_ms = args.judge.at.unwrap_or(now_ms);
     match (&args.url, &args.document) {
         (Some(url), _) => running(args, &judge, &url.parse()?, now_ms),
@@ -50,11 +50,12 @@ fn running(args: &ApplianceArgs, judge: &Judge, target: &Target, now_ms: u64) ->
     live::judge(judge, &args.channel, &answer).map(|(report, _)| report)
 }
 
-fn saved(judge: &Judge, document: &[u8], nonce: Option<[u8; 32]>, now_ms: u64) -> Result<Report, Failure> {
+/// Judges a document from a file.
+pub(crate) fn saved(judge: &Judge, document: &[u8], nonce: Option<[u8; 32]>, now_ms: u64) -> Result<Report, Failure> {
     let mut report = Report::new(now_ms);
     report.claim("nonce", json!(nonce.map(hex::encode)));
     let mut channel = Checklist::new(SAVED);
-    let evidence = match verify(document, &Expectations { nonce, channel: None }, judge.trust(), now_ms) {
+    let evidence = match judge.verify(document, &Expectations { nonce, channel: None }, now_ms) {
         Ok(evidence) => evidence,
         Err(rejected) => {
             let checks = [rejected.checks, channel.into_checks()].concat();

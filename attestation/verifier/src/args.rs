@@ -1,6 +1,7 @@
 //! The command line.
 
 mod cases;
+mod evidence;
 mod inspect;
 mod measure;
 mod policy;
@@ -15,6 +16,7 @@ use crate::live::ChannelArgs;
 use crate::proxy::ProxyArgs;
 
 pub(crate) use cases::CasesArgs;
+pub(crate) use evidence::EvidenceArgs;
 pub(crate) use inspect::InspectArgs;
 pub(crate) use measure::{MeasureArgs, MeasureKind, MeasureSnpArgs, VmmArg};
 pub(crate) use policy::{PolicyArgs, PolicyQuestion};
@@ -67,6 +69,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Verify a running appliance, or a document that was saved from one.
     Appliance(ApplianceArgs),
+    /// Verify a piece of hardware evidence from a file: a SEV-SNP report, TDX quote or Azure HCL report.
+    Evidence(EvidenceArgs),
     /// Turn any OpenAI client into a verified one: a local port that verifies the appliance and encrypts to it.
     Proxy(ProxyArgs),
     /// Verify the receipt of an answer.
@@ -101,6 +105,26 @@ pub(crate) struct JudgeArgs {
     pub(crate) at: Option<u64>,
 }
 
+/// What the user has of AMD and Intel.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct EndorsementArgs {
+    /// What AMD or Intel publish about the machine: collateral (JSON), certificates (DER or PEM), AMD's revocation list,
+    /// the host's certificate table, or a folder of these. Takes the place of what a document carries. May be repeated.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) endorsements: Vec<PathBuf>,
+}
+
+/// In which form the verdict is printed, beside text and JSON.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Form {
+    /// Print the verdict as an EAT attestation result (draft-ietf-rats-ear-04, JSON), unsigned.
+    #[arg(long)]
+    pub(crate) ear: bool,
+    /// Print that result in a conceptual message wrapper (a CMW record, JSON).
+    #[arg(long, conflicts_with = "ear")]
+    pub(crate) cmw: bool,
+}
+
 /// Arguments of `appliance`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -128,7 +152,11 @@ pub(crate) struct ApplianceArgs {
     #[command(flatten)]
     pub(crate) channel: ChannelArgs,
     #[command(flatten)]
+    pub(crate) endorsements: EndorsementArgs,
+    #[command(flatten)]
     pub(crate) judge: JudgeArgs,
+    #[command(flatten)]
+    pub(crate) form: Form,
 }
 
 /// Arguments of `receipt`.

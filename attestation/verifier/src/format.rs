@@ -4,6 +4,7 @@
 //! guess, but it is never stripped silently: bytes that somebody put around evidence are not evidence.
 
 use cloister_attestation::snp::REPORT_BYTES;
+use cloister_attestation::snp::table::Table;
 
 const HCL_MAGIC: &[u8] = b"HCLA";
 /// Version, key type and TEE type of a quote's header.
@@ -20,6 +21,8 @@ pub(crate) enum Kind {
     Quote,
     /// The container of Azure's paravisor.
     HclReport,
+    /// The host's table of certificates: no evidence, but it comes beside it.
+    CertificateTable,
     /// JSON of some kind.
     Json,
 }
@@ -37,6 +40,9 @@ pub(crate) fn detect(bytes: &[u8]) -> Result<Kind, String> {
     }
     if is_quote(bytes) {
         return Ok(Kind::Quote);
+    }
+    if Table::parse(bytes).is_ok_and(|table| table != Table::default()) {
+        return Ok(Kind::CertificateTable);
     }
     if is_wrapped_report(bytes) {
         let (from, report) = (IOCTL_HEADER_BYTES + 1, REPORT_BYTES);

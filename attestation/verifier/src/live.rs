@@ -12,10 +12,10 @@
 //! The exporter value is the same at both ends of a connection, so that it says nothing about who is at which end: the key
 //! of the *peer's* certificate has to be named by the evidence as well, whatever the binding.
 
+use cloister_attestation::Expectations;
 use cloister_attestation::check::{Checklist, ExitClass, Planned, Stage, all_hold};
 use cloister_attestation::encoding::{Digest, Hex};
 use cloister_attestation::statement::Statement;
-use cloister_attestation::{Expectations, verify};
 use serde_json::json;
 
 use crate::connection::Connection;
@@ -126,7 +126,7 @@ pub(crate) fn judge(
     let plan = if answer.published.is_some() { WITH_PUBLISHED_KEY } else { WITHOUT_PUBLISHED_KEY };
     let mut channel = Checklist::new(plan);
     let expected = Expectations { nonce: Some(answer.nonce), channel: answer.seen.channel };
-    let evidence = match verify(answer.document, &expected, judge.trust(), answer.now_ms) {
+    let evidence = match judge.verify(answer.document, &expected, answer.now_ms) {
         Ok(evidence) => evidence,
         Err(rejected) => {
             let checks = [rejected.checks, channel.into_checks()].concat();

@@ -10,6 +10,9 @@ mod audit;
 mod cases;
 mod cmw;
 mod connection;
+mod ear;
+mod endorsements;
+mod evidence;
 mod failure;
 mod fetch;
 mod format;
@@ -45,7 +48,12 @@ fn main() -> ExitCode {
 /// The verdict; none where something ran in the place of a verdict, and was stopped.
 fn run(args: &Args, now_ms: u64) -> Result<Option<Output>, Failure> {
     match &args.command {
-        Command::Appliance(args) => appliance::run(args, now_ms).map(Output::from).map(Some),
+        Command::Appliance(args) => {
+            appliance::run(args, now_ms).map(|report| Some(Output::of_report(report, &args.form)))
+        }
+        Command::Evidence(args) => {
+            evidence::run(args, now_ms).map(|report| Some(Output::of_report(report, &args.form)))
+        }
         Command::Proxy(proxy) => proxy::run(proxy, args.json).map(|report| report.map(Output::from)),
         Command::Receipt(args) => receipt::run(args, now_ms).map(Output::from).map(Some),
         Command::Audit(args) => audit::run(args, now_ms).map(Output::from).map(Some),

@@ -7,7 +7,7 @@ use cloister_attestation::encoding::{Digest, Hex, sha256};
 use cloister_attestation::export::VerifiedExport;
 use cloister_attestation::receipt::{self, Error, Receipt};
 use cloister_attestation::statement::ReceiptKey;
-use cloister_attestation::{Expectations, document, export, verify};
+use cloister_attestation::{Expectations, document, export};
 use serde_json::json;
 
 use crate::args::ReceiptArgs;
@@ -110,7 +110,7 @@ fn judge_document(
     mut report: Report,
 ) -> Result<Judged<Vec<ReceiptKey>>, Failure> {
     let bytes = input::read(path, document::MAX_BYTES)?;
-    match verify(&bytes, &Expectations { nonce: None, channel: None }, judge.trust(), now_ms) {
+    match judge.verify(&bytes, &Expectations { nonce: None, channel: None }, now_ms) {
         Ok(evidence) => {
             let keys = evidence.statement().receipt_keys.clone();
             judge.appraise(evidence, Origin::Saved, &mut report)?;

@@ -10,6 +10,8 @@ use cloister_policies::appraisal::Verdict;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::args::Form;
+use crate::ear;
 use crate::failure::Failure;
 use crate::input::format_time;
 use crate::live::Binding;
@@ -50,6 +52,12 @@ pub(crate) struct Report {
     pub(crate) checks: Vec<Check>,
     /// What was established, by name; trustworthy only if accepted.
     pub(crate) claims: Map<String, Value>,
+    /// The same time, Unix milliseconds.
+    #[serde(skip)]
+    pub(crate) verify_at_ms: u64,
+    /// The end of the verdict, Unix milliseconds.
+    #[serde(skip)]
+    pub(crate) valid_until_ms: Option<u64>,
     /// Whether the policy refused for lack of collateral only.
     #[serde(skip)]
     pub(crate) incomplete: bool,
@@ -70,8 +78,16 @@ impl Report {
             error: None,
             checks: Vec::new(),
             claims: Map::new(),
+            verify_at_ms,
+            valid_until_ms: None,
             incomplete: false,
         }
+    }
+
+    /// Says until when the verdict holds.
+    pub(crate) fn holds_until(&mut self, unix_ms: u64) {
+        self.valid_until = Some(format_time(unix_ms));
+        self.valid_until_ms = Some(unix_ms);
     }
 
     /// Adds something that was established.
@@ -225,6 +241,18 @@ pub(crate) struct Output {
 impl From<Report> for Output {
     fn from(report: Report) -> Self {
         Self { text: report.to_text(), json: json!(report), code: report.exit_class.code() }
+    }
+}
+
+impl Output {
+    /// The verdict in the form that was asked for.
+    pub(crate) fn of_report(report: Report, form: &Form) -> Self {
+        let result = match (form.ear, form.cmw) {
+            (true, _) => ear::claims(&report),
+            (false, true) => ear::record(&report),
+            (false, false) => return Self::from(report),
+        };
+        Self { text: format!("{result:#}\n"), json: result, code: report.exit_class.code() }
     }
 }
 

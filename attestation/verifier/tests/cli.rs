@@ -76,7 +76,7 @@ fn golden(name: &str, output: Output) {
 #[test]
 fn help_is_as_reviewed() {
     golden("help.txt", verify(&["--help"]));
-    for command in ["appliance", "proxy", "receipt", "audit", "inspect", "cases", "measure", "policy"] {
+    for command in ["appliance", "evidence", "proxy", "receipt", "audit", "inspect", "cases", "measure", "policy"] {
         golden(&format!("help-{command}.txt"), verify(&[command, "--help"]));
     }
     golden("help-measure-snp.txt", verify(&["measure", "snp", "--help"]));

@@ -1,9 +1,9 @@
 //! The part of a policy that is about hardware: which tables judge it, and whether its image is a named one.
 
+use cloister_attestation::azure;
 use cloister_attestation::check::{Check, Checklist, Planned, Rejected, Stage};
 use cloister_attestation::encoding::Hex;
 use cloister_attestation::verify::Hardware;
-use cloister_attestation::{VerifiedEvidence, azure};
 
 use super::file::{Image, RawPolicy};
 use super::{azure as azure_policy, snp, tdx};
@@ -29,14 +29,14 @@ pub(super) struct Judged {
 }
 
 /// Judges the hardware; nothing where there is none.
-pub(super) fn judge(evidence: &VerifiedEvidence, policy: &RawPolicy) -> Judged {
-    let Some(hardware) = evidence.hardware() else { return Judged { checks: Vec::new(), image: None } };
+pub(super) fn judge(hardware: Option<&Hardware>, policy: &RawPolicy) -> Judged {
+    let Some(hardware) = hardware else { return Judged { checks: Vec::new(), image: None } };
     let mut list = Checklist::new(PLAN);
-    match policy.missing_table(evidence.tee()) {
+    match policy.missing_table(hardware.tee()) {
         None => list.pass("policy.table", "the policy judges hardware of this kind"),
         Some(table) => list.fail("policy.table", format!("the policy has no table [{table}]")),
     }
-    let image = check_image(&mut list, evidence, hardware, policy);
+    let image = check_image(&mut list, hardware, policy);
     let tables = [
         policy.snp.as_ref().zip(hardware.snp()).map(|(policy, report)| made(snp::check(report, policy))),
         policy.tdx.as_ref().zip(hardware.tdx()).map(|(policy, quote)| made(tdx::check(quote, policy))),
@@ -51,8 +51,8 @@ pub(super) fn judge(evidence: &VerifiedEvidence, policy: &RawPolicy) -> Judged {
 }
 
 /// Whether a failed check could be made, and perhaps pass, with collateral that is missing.
-pub(super) fn awaits_collateral(id: &str, evidence: &VerifiedEvidence) -> bool {
-    let without_tcb = evidence.hardware().and_then(Hardware::tdx).is_some_and(|quote| quote.tcb().is_none());
+pub(super) fn awaits_collateral(id: &str, hardware: Option<&Hardware>) -> bool {
+    let without_tcb = hardware.and_then(Hardware::tdx).is_some_and(|quote| quote.tcb().is_none());
     match id {
         "policy.snp.crl" => true,
         "policy.tdx.tcb_status" | "policy.tdx.advisories" | "policy.tdx.evaluation_number" => without_tcb,
@@ -70,19 +70,14 @@ fn made<E>(outcome: Result<Vec<Check>, Rejected<E>>) -> Vec<Check> {
 }
 
 /// An image is one entry as a whole: firmware of one release and kernel of another are no release.
-fn check_image(
-    list: &mut Checklist,
-    evidence: &VerifiedEvidence,
-    hardware: &Hardware,
-    policy: &RawPolicy,
-) -> Option<String> {
+fn check_image(list: &mut Checklist, hardware: &Hardware, policy: &RawPolicy) -> Option<String> {
     let Some(images) = &policy.reference.measurement else {
         list.not_done("policy.image", "the policy names no image: any software is accepted");
         return None;
     };
-    let same = |image: &&Image| image.tee == evidence.tee() && is_of(hardware, image);
+    let same = |image: &&Image| image.tee == hardware.tee() && is_of(hardware, image);
     let (valid, ended): (Vec<&Image>, Vec<&Image>) =
-        images.iter().filter(same).partition(|image| image.is_valid_at(evidence.verified_at_ms()));
+        images.iter().filter(same).partition(|image| image.is_valid_at(hardware.verified_at_ms()));
     match (valid.first(), ended.first()) {
         (Some(image), _) => {
             list.pass("policy.image", format!("this is {}", image.name));

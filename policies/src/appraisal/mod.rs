@@ -19,6 +19,7 @@
 //! | `policy.snp.*`, `policy.tdx.*`, `policy.az.*` | the keys of [`snp`], [`tdx`], [`azure`] |
 
 pub mod azure;
+mod bare;
 mod file;
 pub mod lint;
 mod machine;
@@ -29,10 +30,13 @@ mod tdx_error;
 mod words;
 
 use cloister_attestation::check::{Checklist, ExitClass, Outcome, Planned, all_hold};
+use cloister_attestation::document::Tee;
 use cloister_attestation::encoding::Digest;
+use cloister_attestation::verify::Hardware;
 use cloister_attestation::{Check, Stage, VerifiedEvidence};
 use serde::Serialize;
 
+pub use bare::{HardwareResult, appraise_hardware};
 pub use file::{AppraisalPolicy, DEFAULT, DEVELOPMENT, Error, STRICT};
 
 use file::{RawPolicy, Reference};
@@ -108,41 +112,40 @@ pub fn appraise(
 ) -> AttestationResult {
     let raw = policy.raw();
     let mut list = Checklist::new(PLAN);
-    check_kind(&mut list, &evidence, raw, development);
-    check_time(&mut list, &evidence, raw);
+    check_kind(&mut list, evidence.tee(), evidence.is_hardware(), raw, development);
+    check_fresh(&mut list, evidence.is_fresh(), raw);
+    check_validity(&mut list, &evidence, raw);
     check_reference(&mut list, &evidence, &raw.reference);
-    let machine = machine::judge(&evidence, raw);
+    let machine = machine::judge(evidence.hardware(), raw);
     let checks = [evidence.checks(), &list.into_checks(), &machine.checks].concat();
-    let verdict = match (all_hold(&checks), evidence.is_hardware()) {
-        (false, _) => Verdict::Rejected,
-        (true, true) => Verdict::Accepted,
-        (true, false) => Verdict::AcceptedDevelopment,
-    };
-    let class = class(verdict, &checks, &evidence);
+    let (verdict, class) = conclude(&checks, evidence.is_hardware(), evidence.hardware());
     AttestationResult { verdict, checks, evidence, image: machine.image, class }
 }
 
-/// A refusal is one for lack of collateral if everything that stands in the way would be judged with it.
-fn class(verdict: Verdict, checks: &[Check], evidence: &VerifiedEvidence) -> ExitClass {
-    if verdict != Verdict::Rejected {
-        return ExitClass::Accepted;
+/// The verdict over all checks. A refusal is one for lack of collateral if everything that stands in the way would be
+/// judged with it.
+fn conclude(checks: &[Check], genuine: bool, hardware: Option<&Hardware>) -> (Verdict, ExitClass) {
+    match (all_hold(checks), genuine) {
+        (true, true) => return (Verdict::Accepted, ExitClass::Accepted),
+        (true, false) => return (Verdict::AcceptedDevelopment, ExitClass::Accepted),
+        (false, _) => {}
     }
     let awaited = |check: &Check| match check.result {
-        Outcome::Fail => machine::awaits_collateral(check.id, evidence),
+        Outcome::Fail => machine::awaits_collateral(check.id, hardware),
         Outcome::NotDone if check.required => matches!(check.stage, Stage::Collateral | Stage::Tcb),
         Outcome::NotDone | Outcome::Pass => true,
     };
-    if checks.iter().all(awaited) { ExitClass::Collateral } else { ExitClass::Rejected }
+    let class = if checks.iter().all(awaited) { ExitClass::Collateral } else { ExitClass::Rejected };
+    (Verdict::Rejected, class)
 }
 
-fn check_kind(list: &mut Checklist, evidence: &VerifiedEvidence, policy: &RawPolicy, development: DevelopmentTee) {
-    let tee = evidence.tee();
+fn check_kind(list: &mut Checklist, tee: Tee, genuine: bool, policy: &RawPolicy, development: DevelopmentTee) {
     if policy.tee.contains(&tee) {
         list.pass("policy.tee", format!("the policy accepts {}", tee.name()));
     } else {
         list.fail("policy.tee", format!("the policy does not accept {}", tee.name()));
     }
-    match (evidence.is_hardware(), development) {
+    match (genuine, development) {
         (false, DevelopmentTee::Allow) if tee.is_hardware() => {
             list.pass("policy.hardware", "TEST ROOT, NOT CONFIDENTIAL: not AMD's or Intel's, allowed by the caller");
         }
@@ -159,12 +162,15 @@ fn check_kind(list: &mut Checklist, evidence: &VerifiedEvidence, policy: &RawPol
     }
 }
 
-fn check_time(list: &mut Checklist, evidence: &VerifiedEvidence, policy: &RawPolicy) {
-    match (evidence.is_fresh(), policy.require_fresh) {
-        (true, _) => list.pass("policy.fresh", "the document answers a nonce of ours"),
+fn check_fresh(list: &mut Checklist, fresh: bool, policy: &RawPolicy) {
+    match (fresh, policy.require_fresh) {
+        (true, _) => list.pass("policy.fresh", "this answers a nonce of ours"),
         (false, true) => list.fail("policy.fresh", "the policy wants an answer to a nonce of ours"),
-        (false, false) => list.not_done("policy.fresh", "a saved document: it may be old"),
+        (false, false) => list.not_done("policy.fresh", "no nonce is known: it may be old"),
     }
+}
+
+fn check_validity(list: &mut Checklist, evidence: &VerifiedEvidence, policy: &RawPolicy) {
     let seconds = evidence.statement().not_after.saturating_sub(evidence.verified_at_ms()) / 1000;
     let limit = policy.max_validity_seconds;
     if seconds <= limit {

@@ -14,6 +14,6 @@ Examples:
   cloister-verify inspect report.bin
   cloister-verify inspect document.json --json")]
 pub(crate) struct InspectArgs {
-    /// A SEV-SNP report, TDX quote, Azure HCL report, attestation document or CMW record.
+    /// A SEV-SNP report or certificate table, TDX quote, Azure HCL report, attestation document or CMW record.
     pub(crate) file: PathBuf,
 }

@@ -4,10 +4,11 @@ mod azure;
 mod document;
 mod sheet;
 mod snp;
+mod table;
 mod tdx;
 
 use cloister_attestation::{ExitClass, document as doc};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::InspectArgs;
 use crate::cmw;
@@ -37,11 +38,17 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Output, Failure> {
     })
 }
 
+/// The fields of evidence, for a report that says what was verified of them.
+pub(crate) fn fields(bytes: &[u8]) -> Result<Value, String> {
+    read(bytes).map(|(_, sheet)| sheet.to_json())
+}
+
 fn read(bytes: &[u8]) -> Result<(&'static str, Sheet), String> {
     match format::detect(bytes)? {
         Kind::SnpReport => snp::sheet(bytes).map(|sheet| ("SEV-SNP report", sheet)),
         Kind::Quote => tdx::sheet(bytes).map(|sheet| ("TDX quote", sheet)),
         Kind::HclReport => azure::sheet(bytes).map(|sheet| ("Azure HCL report", sheet)),
+        Kind::CertificateTable => table::sheet(bytes).map(|sheet| ("certificate table", sheet)),
         Kind::Json if cmw::is_record(bytes) => {
             let record = cmw::parse(bytes)?;
             let (_, mut sheet) = read(&record.value)?;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::args::JudgeArgs;
+use crate::args::{EndorsementArgs, JudgeArgs};
 use crate::live::ChannelArgs;
 
 /// Arguments of `proxy`.
@@ -42,6 +42,8 @@ pub(crate) struct ProxyArgs {
     pub(crate) max_age: u64,
     #[command(flatten)]
     pub(crate) channel: ChannelArgs,
+    #[command(flatten)]
+    pub(crate) endorsements: EndorsementArgs,
     #[command(flatten)]
     pub(crate) judge: JudgeArgs,
 }

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &ProxyArgs, as_json: bool) -> Result<Option<Report>, Fai
     }
     let reach = reach(args)?;
     let target: Target = args.url.parse()?;
-    let judge = Judge::new(&args.judge)?;
+    let judge = Judge::new(&args.judge)?.with_endorsements(&args.endorsements)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|_| Failure::Machine("no asynchronous runtime on this machine"))?;
     runtime.block_on(async {
