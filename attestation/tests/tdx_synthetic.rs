@@ -1,7 +1,5 @@
 //! TDX evidence in which exactly one thing is wrong, signed by an Intel of our own: each check is seen to fail alone.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
-
 use cloister_attestation::check::{ExitClass, Outcome, all_hold};
 use cloister_attestation::tdx::{self, Collateral, Evidence, Roots, TcbStatus, Verified};
 use cloister_synthetic::intel::{

@@ -53,7 +53,7 @@ fn intel(recipe: Recipe) -> Intel {
     recipe.published_before(now_ms()).platform()
 }
 
-fn of<'a>(checks: &'a [Check], result: Outcome) -> Vec<&'a str> {
+fn ids(checks: &[Check], result: Outcome) -> Vec<&str> {
     checks.iter().filter(|check| check.result == result).map(|check| check.id).collect()
 }
 
@@ -100,8 +100,8 @@ fn s3_19_an_emulated_tdx_guest_is_verified_as_far_as_its_collateral_goes() {
         told(&["appliance", &url, "--nonce", &nonce, "--save", saved.to_str().unwrap()]);
         let served = fs::read(&saved).unwrap();
         let without = verify(&served, &EXPECTED, &guest.trust, now_ms()).unwrap();
-        let not_done = of(without.checks(), Outcome::NotDone);
-        assert!(not_done.contains(&"tdx.tcb.level") && of(without.checks(), Outcome::Fail).is_empty());
+        let not_done = ids(without.checks(), Outcome::NotDone);
+        assert!(not_done.contains(&"tdx.tcb.level") && ids(without.checks(), Outcome::Fail).is_empty());
         assert!(without.hardware().and_then(|hardware| hardware.tdx()).unwrap().tcb().is_none());
 
         with_collateral(dir.path(), &guest, &served, version);
@@ -120,15 +120,15 @@ fn with_collateral(dir: &Path, guest: &Guest, served: &[u8], version: u16) {
     };
     let whole = completed(&guest.collateral);
     let verified = verify(&whole, &EXPECTED, &guest.trust, now_ms()).unwrap();
-    assert_eq!(of(verified.checks(), Outcome::NotDone), ["channel.match"], "a saved document has no connection");
-    assert!(of(verified.checks(), Outcome::Fail).is_empty());
+    assert_eq!(ids(verified.checks(), Outcome::NotDone), ["channel.match"], "a saved document has no connection");
+    assert!(ids(verified.checks(), Outcome::Fail).is_empty());
     assert_eq!((verified.tee(), verified.is_hardware(), verified.is_fresh()), (Tee::Tdx, false, true));
     let quote = verified.hardware().and_then(|hardware| hardware.tdx()).unwrap();
     assert_eq!((quote.version(), quote.tcb().unwrap().status), (version, TcbStatus::UpToDate));
 
     let untold = verify(&whole, &EXPECTED, &Trust::pinned(), now_ms()).unwrap_err();
     assert_eq!(untold.error, Error::Tdx(tdx::Error::Chain(Certificate::Pck, ChainError::RootUntrusted)));
-    assert_eq!(of(&untold.checks, Outcome::Fail), ["tdx.chain.root"]);
+    assert_eq!(ids(&untold.checks, Outcome::Fail), ["tdx.chain.root"]);
     let foreign = completed(&intel(Recipe::v4()).collateral);
     let foreign = verify(&foreign, &EXPECTED, &guest.trust, now_ms()).unwrap_err();
     let signature = CollateralError::Signature(Item::RootCrl);

@@ -3,7 +3,7 @@
 //!
 //! The platforms are synthetic (`tests/synthetic`): of genuine evidence nobody can have a statement of ours signed.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod azure;
 mod snp_guest;

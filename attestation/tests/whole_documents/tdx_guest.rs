@@ -16,11 +16,9 @@ use super::{FRESH, Machine, Refusal, bytes, refused};
 const FROM_MS: u64 = 1_788_998_400_000;
 const UNTIL_MS: u64 = 1_791_590_400_000;
 
-const RECIPES: [(&str, fn() -> Recipe); 3] =
-    [("quote 4", Recipe::v4), ("quote 5", Recipe::v5), ("quote 5, extended", Recipe::v5_extended)];
-
-fn machines() -> impl Iterator<Item = Machine> {
-    RECIPES.into_iter().map(|(name, recipe)| Machine::intel(name, &recipe()))
+fn machines() -> [Machine; 3] {
+    let recipes = [("quote 4", Recipe::v4()), ("quote 5", Recipe::v5()), ("quote 5, extended", Recipe::v5_extended())];
+    recipes.map(|(name, recipe)| Machine::intel(name, &recipe))
 }
 
 fn untrue(error: impl Into<Untrue>, class: ExitClass, id: &'static str) -> Refusal {
