@@ -10,8 +10,8 @@ use cloister_attestation::{ExitClass, Expectations, Outcome, Trust, VerifiedEvid
 use cloister_policies::appraisal::{AppraisalPolicy, AttestationResult, DEFAULT, DevelopmentTee, Verdict};
 use cloister_policies::appraise;
 use cloister_synthetic::amd::{Amd, Line};
-use cloister_synthetic::azure::Paravisor;
-use cloister_synthetic::document::{of_azure_snp, of_snp, of_tdx, statement};
+use cloister_synthetic::azure::{Chip, Paravisor};
+use cloister_synthetic::document::{of_azure, of_snp, of_tdx, statement};
 use cloister_synthetic::intel::{NOW_MS, Recipe};
 use serde_json::json;
 
@@ -47,8 +47,8 @@ fn intel(recipe: &Recipe, change: impl FnOnce(&mut Document)) -> VerifiedEvidenc
 }
 
 fn azure() -> VerifiedEvidence {
-    let paravisor = Paravisor::new(Arc::clone(&GENOA)).unwrap();
-    verified(&of_azure_snp(&paravisor, Some(NONCE), statement(NOW_MS)), &trust_in(&GENOA))
+    let paravisor = Paravisor::new(Chip::Amd(Arc::clone(&GENOA))).unwrap();
+    verified(&of_azure(&paravisor, Some(NONCE), statement(NOW_MS)), &trust_in(&GENOA))
 }
 
 fn unchanged(_: &mut Document) {}

@@ -1,4 +1,4 @@
-//! What can be wrong with a document of an SEV-SNP guest on Azure.
+//! What can be wrong with a document of a guest on Azure.
 //!
 //! From the genuine evidence that is published no accepted document can be put together: a document's statement is
 //! bound by the TPM's quote, and the attestation key that would have to sign ours is inside a TPM of Azure's. What can be
@@ -7,8 +7,9 @@
 use cloister_attestation::azure::{Error as Untrue, HexBytes, TpmQuote};
 use cloister_attestation::document::{self, Document, Evidence, SnpCollateral};
 use cloister_attestation::encoding::{Base64, Hex};
+use cloister_attestation::tdx::{self, SignatureError};
 use cloister_attestation::verify::{Error, verify};
-use cloister_attestation::{ExitClass, Trust, snp};
+use cloister_attestation::{ExitClass, Outcome, Trust, snp};
 use cloister_synthetic::amd::Line;
 use cloister_synthetic::document::{members, statement};
 use cloister_synthetic::intel::NOW_MS;
@@ -39,9 +40,9 @@ fn dc_05_genuine_azure_evidence_is_true_up_to_the_statement_that_it_does_not_spe
 
 #[test]
 fn dc_05_each_fault_between_chip_paravisor_and_tpm_is_told() {
-    let machine = Machine::azure("az-snp");
+    let machine = Machine::azure_snp("az-snp");
     let rejected = |error, id| untrue(error, ExitClass::Rejected, id);
-    let other = Machine::azure("another TPM on the same chip").document().evidence;
+    let other = Machine::azure_snp("another TPM on the same chip").document().evidence;
 
     let borrowed = other.tpm_quote.clone();
     let signature = rejected(Untrue::QuoteSignature, "az.quote.signature");
@@ -73,8 +74,37 @@ fn dc_05_each_fault_between_chip_paravisor_and_tpm_is_told() {
 }
 
 #[test]
+fn dc_05_each_fault_between_td_paravisor_and_tpm_is_told() {
+    let machine = Machine::azure_tdx("az-tdx");
+    let rejected = |error, id| untrue(error, ExitClass::Rejected, id);
+    let other = Machine::azure_tdx("another TD").document();
+    let signature = rejected(Untrue::Tdx(tdx::Error::Signature(SignatureError::Quote)), "tdx.signature.quote");
+    let touch = |document: &mut Document| document.evidence.quote.as_mut().unwrap().0[48 + 136] ^= 1;
+    machine.refuses("another MRTD", touch, &signature);
+    let runtime = rejected(Untrue::RuntimeDataHash, "az.var_data");
+    let report = other.evidence.report;
+    machine.refuses("a container that the quote does not speak of", |own| own.evidence.report = report, &runtime);
+    let borrowed = other.evidence.tpm_quote;
+    let signature = rejected(Untrue::QuoteSignature, "az.quote.signature");
+    machine.refuses("the quote of another TPM", |own| own.evidence.tpm_quote = borrowed, &signature);
+    let chain = tdx::Error::Chain(tdx::Certificate::Pck, tdx::ChainError::RootUntrusted);
+    let root = rejected(Untrue::Tdx(chain), "tdx.chain.root");
+    let quote = other.evidence.quote;
+    machine.refuses("the TD quote of another company", |own| own.evidence.quote = quote, &root);
+    let missing = (Error::Document(document::Error::MissingMember("quote")), ExitClass::Malformed, "doc.format");
+    machine.refuses("no TD quote", |own| own.evidence.quote = None, &missing);
+
+    // Without collateral it is true as far as it goes, as on any other TDX host.
+    let mut bare = machine.document();
+    bare.collateral.clear();
+    let verified = verify(&bytes(&bare), &FRESH, &machine.trust, NOW_MS).unwrap();
+    let open = verified.checks().iter().filter(|check| check.required && check.result == Outcome::NotDone);
+    assert!(open.count() > 20, "and not done is no pass");
+}
+
+#[test]
 fn dc_05_members_that_a_kind_must_or_must_not_have_are_told() {
-    let machine = Machine::azure("az-snp");
+    let machine = Machine::azure_snp("az-snp");
     let malformed = |error| (Error::Document(error), ExitClass::Malformed, "doc.format");
     let missing = malformed(document::Error::MissingMember("tpm_quote"));
     machine.refuses("no quote of the TPM", |document| document.evidence.tpm_quote = None, &missing);

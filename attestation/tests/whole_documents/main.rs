@@ -20,8 +20,8 @@ use cloister_attestation::statement::Statement;
 use cloister_attestation::verify::{Error, verify};
 use cloister_attestation::{ExitClass, Expectations, Outcome, Trust, VerifiedEvidence, snp, tdx};
 use cloister_synthetic::amd::{Amd, Line};
-use cloister_synthetic::azure::Paravisor;
-use cloister_synthetic::document::{of_azure_snp, of_snp, of_tdx, statement};
+use cloister_synthetic::azure::{Chip, Paravisor};
+use cloister_synthetic::document::{of_azure, of_snp, of_tdx, statement};
 use cloister_synthetic::intel::{Intel, NOW_MS, Recipe};
 
 const NONCE: [u8; 32] = [0x5a; 32];
@@ -33,7 +33,7 @@ static GENOA: LazyLock<Arc<Amd>> = LazyLock::new(|| Arc::new(Amd::new(Line::Geno
 enum Platform {
     Snp(Amd),
     Tdx(Box<Intel>),
-    Azure(Paravisor),
+    Azure(Tee, Paravisor),
 }
 
 /// A machine that makes documents, and who believes it.
@@ -56,13 +56,20 @@ impl Machine {
 
     fn intel(name: &'static str, recipe: &Recipe) -> Self {
         let intel = recipe.platform();
-        let trust = Trust { snp: snp::Roots::pinned(), tdx: tdx::Roots::insecure_with_root(intel.root.clone()) };
+        let trust = trust_in_intel(&intel);
         Self { name, platform: Platform::Tdx(Box::new(intel)), trust, open: &["channel.match"] }
     }
 
-    fn azure(name: &'static str) -> Self {
-        let trust = trust_in_amd(&GENOA);
-        let platform = Platform::Azure(Paravisor::new(Arc::clone(&GENOA)).unwrap());
+    fn azure_snp(name: &'static str) -> Self {
+        let paravisor = Paravisor::new(Chip::Amd(Arc::clone(&GENOA))).unwrap();
+        let platform = Platform::Azure(Tee::AzSnp, paravisor);
+        Self { name, platform, trust: trust_in_amd(&GENOA), open: &["channel.match"] }
+    }
+
+    fn azure_tdx(name: &'static str) -> Self {
+        let intel = Recipe::v4().platform();
+        let trust = trust_in_intel(&intel);
+        let platform = Platform::Azure(Tee::AzTdx, Paravisor::new(Chip::Intel(Box::new(intel))).unwrap());
         Self { name, platform, trust, open: &["channel.match"] }
     }
 
@@ -75,7 +82,8 @@ impl Machine {
             Self::intel("tdx, quote 4", &Recipe::v4()),
             Self::intel("tdx, quote 5", &Recipe::v5()),
             Self::intel("tdx, quote 5, extended body", &Recipe::v5_extended()),
-            Self::azure("az-snp"),
+            Self::azure_snp("az-snp"),
+            Self::azure_tdx("az-tdx"),
         ]
     }
 
@@ -83,7 +91,7 @@ impl Machine {
         match self.platform {
             Platform::Snp(_) => Tee::SevSnp,
             Platform::Tdx(_) => Tee::Tdx,
-            Platform::Azure(_) => Tee::AzSnp,
+            Platform::Azure(tee, _) => tee,
         }
     }
 
@@ -91,7 +99,7 @@ impl Machine {
         match &self.platform {
             Platform::Snp(amd) => of_snp(amd, nonce, statement),
             Platform::Tdx(intel) => of_tdx(intel, nonce, statement),
-            Platform::Azure(paravisor) => of_azure_snp(paravisor, nonce, statement),
+            Platform::Azure(_, paravisor) => of_azure(paravisor, nonce, statement),
         }
     }
 
@@ -131,6 +139,10 @@ fn refused(what: &str, outcome: Result<VerifiedEvidence, cloister_attestation::R
 
 fn trust_in_amd(amd: &Amd) -> Trust {
     Trust { snp: snp::Roots::insecure_with_ark(&amd.ark).unwrap(), tdx: tdx::Roots::pinned() }
+}
+
+fn trust_in_intel(intel: &Intel) -> Trust {
+    Trust { snp: snp::Roots::pinned(), tdx: tdx::Roots::insecure_with_root(intel.root.clone()) }
 }
 
 fn bytes(document: &Document) -> Vec<u8> {

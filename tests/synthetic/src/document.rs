@@ -46,12 +46,11 @@ pub fn of_tdx(intel: &Intel, nonce: Option<[u8; 32]>, statement: Statement) -> D
     Document::new(nonce, statement, evidence, members(&intel.collateral))
 }
 
-/// A document of an SEV-SNP guest on Azure.
+/// A document of a guest on Azure.
 #[must_use]
-pub fn of_azure_snp(paravisor: &Paravisor, nonce: Option<[u8; 32]>, statement: Statement) -> Document {
-    let quote = paravisor.quote(&sha256(&report_data(nonce, &statement)).0);
-    let evidence = Evidence::azure_snp(paravisor.hcl_report(), quote);
-    Document::new(nonce, statement, evidence, members(&paravisor.amd().collateral()))
+pub fn of_azure(paravisor: &Paravisor, nonce: Option<[u8; 32]>, statement: Statement) -> Document {
+    let evidence = paravisor.evidence(&sha256(&report_data(nonce, &statement)).0);
+    Document::new(nonce, statement, evidence, paravisor.collateral())
 }
 
 /// Collateral as the members of a document.
