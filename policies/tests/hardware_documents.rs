@@ -78,8 +78,8 @@ fn snp_values() -> String {
 }
 
 fn tdx_values() -> String {
-    let [mrtd, rtmr] = ["a2".repeat(48), "a3".repeat(48)];
-    format!("tee = \"tdx\"\nmrtd = \"{mrtd}\"\nrtmr0 = \"{rtmr}\"\nrtmr1 = \"{rtmr}\"\nrtmr2 = \"{rtmr}\"")
+    let [mrtd, rtmr0, rtmr1, rtmr2] = ["a2", "b0", "b1", "b2"].map(|byte| byte.repeat(48));
+    format!("tee = \"tdx\"\nmrtd = \"{mrtd}\"\nrtmr0 = \"{rtmr0}\"\nrtmr1 = \"{rtmr1}\"\nrtmr2 = \"{rtmr2}\"")
 }
 
 fn entry(name: &str, values: &str) -> String {

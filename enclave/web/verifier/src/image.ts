@@ -24,11 +24,15 @@ export interface Image {
 }
 
 const PLAN: readonly Planned[] = [
-  required('policy.table', 'policy', 'give the policy a table that says what is accepted of such hardware'),
+  required(
+    'policy.table',
+    'policy',
+    'give the policy a table [snp] or [tdx] that says what is accepted of such hardware',
+  ),
   optional(
     'policy.image',
     'policy',
-    'run a release whose measurements you have pinned, or pin these after review (reference.measurement)',
+    'run a release whose measurements you have pinned, or pin these after review ([[reference.measurement]])',
   ),
 ];
 

@@ -82,7 +82,10 @@ pub(super) fn td10_body() -> Vec<u8> {
     body[120..128].copy_from_slice(&(1u64 << 28).to_le_bytes());
     body[128..136].copy_from_slice(&[0xe7, 2, 6, 0, 0, 0, 0, 0]);
     body[136..184].fill(0xa2);
-    body[328..520].fill(0xa3);
+    // Each register has a value of its own, so that none passes for another.
+    for (rtmr, value) in body[328..520].chunks_exact_mut(48).zip(0xb0..) {
+        rtmr.fill(value);
+    }
     body[REPORT_DATA..584].fill(0xa4);
     body
 }
