@@ -86,10 +86,10 @@ fn dc_05_certificates_that_are_missing_or_of_another_chip_are_told() {
 fn dc_05_revocation_lists_that_are_old_or_somebody_else_s_are_told() {
     for (line, version) in LINES {
         let machine = machine(line, version);
-        let crl = chip(&machine).old_crl().unwrap();
-        let january = Untrue::CrlExpired { this_update: FROM_S, next_update: 1_706_745_599 };
-        let old = untrue(january, ExitClass::Collateral, "snp.crl");
-        machine.refuses("the list of January 2024", with(|own| own.crl = der(&crl)), &old);
+        let crl = chip(&machine).expired_crl().unwrap();
+        let half_a_year = Untrue::CrlExpired { this_update: FROM_S, next_update: 1_719_705_600 };
+        let old = untrue(half_a_year, ExitClass::Collateral, "snp.crl");
+        machine.refuses("a list of 2024", with(|own| own.crl = der(&crl)), &old);
         let stranger = if line == Line::Genoa { Untrue::CrlSignature } else { Untrue::CrlIssuer };
         let stranger = untrue(stranger, ExitClass::Rejected, "snp.crl");
         machine.refuses("the list of another company", with(|own| own.crl = der(&STRANGERS.crl)), &stranger);

@@ -174,14 +174,14 @@ impl Amd {
         vcek(self.line, &chip, &self.vcek_key, ask_key)
     }
 
-    /// The root's revocation list of January 2024.
+    /// A revocation list that was current for the first half of 2024 only.
     ///
     /// # Errors
     /// If it cannot be signed.
-    pub fn old_crl(&self) -> anyhow::Result<Vec<u8>> {
+    pub fn expired_crl(&self) -> anyhow::Result<Vec<u8>> {
         let [ark_key, _] = self.company.as_ref();
-        let january = ["240101000000Z", "240131235959Z"];
-        sign(&crl(&name(&format!("ARK-{}", self.line.name())), january), ark_key)
+        let half_a_year = ["240101000000Z", "240630000000Z"];
+        sign(&crl(&name(&format!("ARK-{}", self.line.name())), half_a_year), ark_key)
     }
 
     /// The certificates and the revocation list in the shape of a document. The root is the relying party's own.
