@@ -92,9 +92,9 @@ build_page() {
   ensure_node
   npm_install enclave/web
   local dist=enclave/web/dist
-  if [ ! -d $dist ] || [ -n "$(find enclave/web -newer $dist/index.html -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -print -quit)" ]; then
+  if [ ! -d $dist ] || [ ! -d enclave/web/verifier/dist ] || [ -n "$(find enclave/web -newer $dist/index.html -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -print -quit)" ]; then
     step "building the page"
-    (cd enclave/web && npm run --silent build)
+    (cd enclave/web && npm run --silent build && npm run --silent build --workspace verifier)
   fi
 }
 

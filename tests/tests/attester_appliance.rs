@@ -35,8 +35,7 @@ allowed_products = ["Genoa"]
 fn options(dir: &Path, tee: &'static str, emulator: &Emulator, root: &[u8]) -> Options {
     let ark = dir.join("ark.der");
     fs::write(&ark, root).unwrap();
-    let hardware = Hardware { tee, tsm_report: emulator.path_buf(), trust_roots: vec![ark] };
-    Options { hardware: Some(hardware), ..Options::for_checkout(dir.join("appliance")).unwrap() }
+    Options { hardware: Some(emulator.hardware(tee, &ark)), ..Options::for_checkout(dir.join("appliance")).unwrap() }
 }
 
 /// Starts, and says why it does not.

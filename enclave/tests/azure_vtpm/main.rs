@@ -3,7 +3,6 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
 
-mod amd;
 mod host;
 mod software_tpm;
 
@@ -11,7 +10,6 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use amd::Amd;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloister_attestation::azure::{Error as Untrue, Evidence, Verified, verify_snp};
@@ -21,13 +19,14 @@ use cloister_attestation::snp;
 use cloister_enclave::attest::azure::tpm::{Error as TpmError, Tpm};
 use cloister_enclave::attest::azure::{AzureEvidence, AzureVtpm, Command, Error, evidence};
 use cloister_enclave::clock::{Clock as _, SystemClock};
+use cloister_synthetic::amd::{Amd, Line};
 use host::{Host, NV_READ, NV_READ_PUBLIC, PCR_READ, Playback, QUOTE, refusal};
 use proptest::prelude::*;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use software_tpm::SoftwareTpm;
 
-static AMD: LazyLock<Amd> = LazyLock::new(Amd::new);
+static AMD: LazyLock<Amd> = LazyLock::new(|| Amd::new(Line::Milan, 2).unwrap());
 
 const ONE: [u8; 32] = [1; 32];
 const TWO: [u8; 32] = [2; 32];
@@ -64,7 +63,9 @@ fn guest() -> (SoftwareTpm, Vec<u8>) {
 fn verify(evidence: &AzureEvidence, nonce: &[u8; 32]) -> Result<Verified<snp::Verified>, Untrue> {
     let AzureEvidence { hcl_report, tpm_quote } = evidence;
     let evidence = Evidence { hcl_report, quote: tpm_quote, nonce: Some(nonce) };
-    let verified = verify_snp(&evidence, &AMD.endorsements(), &AMD.roots(), SystemClock.now_ms());
+    let endorsements = snp::Endorsements { vek: Some(&AMD.vcek), ask: Some(&AMD.ask), ark: Some(&AMD.ark), crl: None };
+    let roots = snp::Roots::insecure_with_ark(&AMD.ark).unwrap();
+    let verified = verify_snp(&evidence, &endorsements, &roots, SystemClock.now_ms());
     verified.map_err(|rejected| rejected.error)
 }
 

@@ -9,12 +9,13 @@
 mod filesystem;
 mod kernel;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use fuser::{BackgroundSession, MountOption};
 
+use crate::appliance::Hardware;
 use kernel::Kernel;
 pub use kernel::{Blobs, Fault, Platform, Step};
 
@@ -48,10 +49,10 @@ impl Emulator {
         self.folder.path()
     }
 
-    /// The same, owned.
+    /// The machine behind it, for an appliance that takes the root in this file for the maker's.
     #[must_use]
-    pub fn path_buf(&self) -> PathBuf {
-        self.folder.path().to_owned()
+    pub fn hardware(&self, tee: &'static str, root: &Path) -> Hardware {
+        Hardware { tee, tsm_report: self.path().to_owned(), trust_roots: vec![root.to_owned()] }
     }
 
     /// Misbehaves in this way at the next occasion, once; after those that were asked for earlier.

@@ -61,8 +61,8 @@ function Lines({ checks }: { checks: readonly Check[] }) {
 
 function CheckLine({ check }: { check: Check }) {
   const Icon = OUTCOME_ICONS[check.result];
-  // A development TEE that was allowed is not a success to be shown in green.
-  const alarming = check.reason.startsWith('DEVELOPMENT');
+  // A development TEE or a test root that was allowed is not a success to be shown in green.
+  const alarming = /^(DEVELOPMENT|TEST ROOT)/.test(check.reason);
   const fix = check.result === 'fail' && check.fix !== null ? sentence(check.fix) : '';
   return (
     <li className={alarming ? 'fail' : check.result}>

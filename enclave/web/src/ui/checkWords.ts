@@ -22,6 +22,8 @@ const DOCUMENT: Record<string, string> = {
   'policy.policies': 'The rules are those that you know',
   'policy.egress': 'The allowed connections are those that you know',
   'policy.models': 'The models are those that you know',
+  'policy.table': 'There are rules for this kind of machine',
+  'policy.image': 'What was started is a release that you know',
 };
 
 /** Reports of AMD SEV-SNP. */

@@ -3,6 +3,7 @@
 
 import { type Check, Checklist, type Planned, type Verified, optional, required } from './checks';
 import type { Claims, Verification } from './document';
+import { type Image, judgeImage } from './image';
 import type { Judgement } from './policy';
 import { DEFAULT_SNP_POLICY, type SnpPolicy, judgeSnp } from './snp/policy';
 import { DEFAULT_TDX_POLICY, type TdxPolicy, judgeTdx } from './tdx/policy';
@@ -18,12 +19,16 @@ export interface AttestationResult {
   readonly verdict: Verdict;
   readonly checks: readonly Check[];
   readonly claims: Verified<Claims> | null;
+  /** The name of the image that runs, where the policy names it. */
+  readonly image: string | null;
 }
 
-/** What is wanted of the hardware, per kind. */
+/** What is wanted of the hardware, per kind: hardware of a kind without a table is not accepted. */
 export interface HardwarePolicies {
-  readonly snp: SnpPolicy;
-  readonly tdx: TdxPolicy;
+  readonly snp?: SnpPolicy;
+  readonly tdx?: TdxPolicy;
+  /** The images that may run; without it any software is accepted, and an empty list accepts nothing. */
+  readonly measurement?: readonly Image[];
 }
 
 /** What is wanted of the hardware unless a caller says otherwise. */
@@ -54,28 +59,42 @@ export function appraise(
 ): AttestationResult {
   const list = new Checklist(PLAN);
   const { claims } = verification;
-  if (claims === null) return { verdict: 'rejected', checks: [...verification.checks, ...list.checks], claims: null };
+  if (claims === null) {
+    return { verdict: 'rejected', checks: [...verification.checks, ...list.checks], claims: null, image: null };
+  }
 
   const wanted = claims.hardware || development === 'allow';
   const kind = claims.tee;
-  list.expect('policy.tee', wanted, `${kind} is accepted`, `${kind} is not accepted`);
-  const protectedBy = claims.hardware ? 'memory is protected by hardware' : ALLOWED;
-  list.expect('policy.hardware', wanted, protectedBy, 'whoever runs the machine can read everything');
+  const test = claims.evidence !== null;
+  list.expect('policy.tee', wanted || test, `${kind} is accepted`, `${kind} is not accepted`);
+  const protectedBy = claims.hardware ? 'memory is protected by hardware' : test ? TEST_ROOT : ALLOWED;
+  const exposed = test ? 'test root: whoever holds its key can make any evidence' : EXPOSED;
+  list.expect('policy.hardware', wanted, protectedBy, exposed);
   list.expect('policy.fresh', true, 'the evidence answers a random number of this page', '');
   const seconds = Math.max(0, Math.floor((claims.notAfterMs - nowMs) / 1000));
   const valid = `valid for ${seconds} s, at most ${MAX_VALIDITY_S} s are accepted`;
   list.expect('policy.validity', seconds <= MAX_VALIDITY_S, valid, valid);
   for (const id of PINNED) list.notDone(id, 'this page pins no value');
 
-  const machine = judgeMachine(claims, policies);
-  const accepted = list.allHold && (machine?.accepted ?? true);
+  const machine = judgeMachine(claims, policies, nowMs);
+  const accepted = list.allHold && machine.accepted;
   const verdict = !accepted ? 'rejected' : claims.hardware ? 'accepted' : 'accepted-development';
-  return { verdict, checks: [...verification.checks, ...list.checks, ...(machine?.checks ?? [])], claims };
+  const checks = [...verification.checks, ...list.checks, ...machine.checks];
+  return { verdict, checks, claims, image: machine.image };
 }
 
-function judgeMachine({ evidence }: Claims, { snp, tdx }: HardwarePolicies): Judgement | null {
-  if (evidence === null) return null;
-  return evidence.tee === 'sev-snp' ? judgeSnp(evidence, snp) : judgeTdx(evidence, tdx);
+/** Judges the hardware; where there is none, there is nothing to say against it. */
+function judgeMachine(
+  { evidence }: Claims,
+  { snp, tdx, measurement }: HardwarePolicies,
+  nowMs: number,
+): Pick<Judgement, 'accepted' | 'checks'> & { image: string | null } {
+  if (evidence === null) return { accepted: true, checks: [], image: null };
+  const table = evidence.tee === 'sev-snp' ? snp : tdx;
+  const { list, image } = judgeImage(evidence, table, measurement, nowMs);
+  if (table === undefined) return { accepted: false, checks: list.checks, image };
+  const judged = evidence.tee === 'sev-snp' ? judgeSnp(evidence, table) : judgeTdx(evidence, table);
+  return { accepted: list.allHold && judged.accepted, checks: [...list.checks, ...judged.checks], image };
 }
 
 /** Whether nothing but the person's word is missing: true evidence of a development TEE. */
@@ -85,4 +104,6 @@ export function awaitsConsent(result: AttestationResult): boolean {
   return failed.every((id) => id === 'policy.tee' || id === 'policy.hardware');
 }
 
+const EXPOSED = 'whoever runs the machine can read everything';
+const TEST_ROOT = 'TEST ROOT, NOT CONFIDENTIAL: not AMD’s or Intel’s, allowed by you';
 const ALLOWED = 'DEVELOPMENT, NOT CONFIDENTIAL: no hardware, allowed by you';

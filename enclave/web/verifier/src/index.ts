@@ -34,6 +34,7 @@ export {
   reportData,
   verify,
 } from './document';
+export type { Image } from './image';
 export {
   type AttestationResult,
   DEFAULT_POLICIES,

@@ -181,3 +181,96 @@ describe('what is wanted of hardware', () => {
     );
   });
 });
+
+describe('the image that runs', () => {
+  const SNP_IMAGE = { name: 'release 1.2', tee: 'sev-snp', measurement: '' } as const;
+  const judge = (verification: Verification, policies: object) => appraise(verification, 'refuse', NOW, policies);
+  const line = (result: ReturnType<typeof judge>, id: string) => result.checks.find((check) => check.id === id);
+
+  /** True evidence of each kind, and the image that it is of. */
+  async function machines() {
+    const [amd, intel] = [await check(await snpDocument()), await check(await tdxDocument())];
+    const [snpClaims, tdxClaims] = [amd.claims?.evidence, intel.claims?.evidence];
+    if (snpClaims?.tee !== 'sev-snp' || tdxClaims?.tee !== 'tdx') throw new Error('not true');
+    const [rtmr0, rtmr1, rtmr2] = tdxClaims.rtmrs.map(toHex);
+    const tdxImage = { name: 'release 1.2 (TDX)', tee: 'tdx', mrtd: toHex(tdxClaims.mrTd), rtmr0, rtmr1, rtmr2 };
+    return [
+      { verification: amd, table: { snp: {} }, image: { ...SNP_IMAGE, measurement: toHex(snpClaims.measurement) } },
+      { verification: intel, table: { tdx: {} }, image: tdxImage },
+    ];
+  }
+  const OTHER = 'ab'.repeat(48);
+
+  it('is named by the entry that has all of its measurements', async () => {
+    for (const { verification, table, image } of await machines()) {
+      const others = [
+        { ...SNP_IMAGE, measurement: OTHER },
+        { ...image, name: 'second' },
+      ];
+      const result = judge(verification, { ...table, measurement: [others[0], image, others[1]] });
+      expect([result.verdict, result.image]).toEqual(['accepted', image.name]);
+      expect(line(result, 'policy.image')).toMatchObject({ result: 'pass', reason: `this is ${image.name}` });
+      for (const key of ['measurement', 'mrtd', 'rtmr0', 'rtmr1', 'rtmr2'].filter((key) => key in image)) {
+        const refused = judge(verification, { ...table, measurement: [{ ...image, [key]: OTHER }] });
+        expect([refused.verdict, refused.image], key).toEqual(['rejected', null]);
+        const reason = 'the launch measurements are those of no entry';
+        expect(line(refused, 'policy.image')).toMatchObject({ result: 'fail', reason });
+      }
+    }
+  });
+
+  it('counts only in its time, whose two ends are inside', async () => {
+    const text = (ms: number) => new Date(ms).toISOString().replace('.000Z', 'Z');
+    for (const { verification, table, image } of await machines()) {
+      const during = (not_before: string, not_after: string) =>
+        judge(verification, { ...table, measurement: [{ ...image, not_before, not_after }] });
+      expect(during(text(NOW), text(NOW)).image).toBe(image.name);
+      for (const [from, until] of [
+        [NOW - 2000, NOW - 1000],
+        [NOW + 1000, NOW + 2000],
+      ] as const) {
+        const result = during(text(from), text(until));
+        expect([result.verdict, result.image]).toEqual(['rejected', null]);
+        const reason = `this is ${image.name}, whose entry is not valid at this time`;
+        expect(line(result, 'policy.image')?.reason).toBe(reason);
+      }
+    }
+  });
+
+  it('is any where the policy names none, and none where its list is empty or cannot be read', async () => {
+    for (const { verification, table, image } of await machines()) {
+      const any = judge(verification, table);
+      expect([any.verdict, line(any, 'policy.image')?.result]).toEqual(['accepted', 'not_done']);
+      const broken = [
+        [],
+        'all',
+        [{ ...image, nmae: 1 }],
+        [{ ...image, name: '' }],
+        [{ ...image, tee: 'sgx' }],
+        [{ ...image, not_before: 'yesterday' }],
+        [{ ...image, not_before: '2026-05-02T00:00:00Z', not_after: '2026-05-01T00:00:00Z' }],
+        [{ ...image, measurement: OTHER, mrtd: OTHER }],
+        [image, { name: 'half', tee: 'tdx', mrtd: OTHER }],
+        [image, { name: 'half', tee: 'sev-snp' }],
+      ];
+      for (const measurement of broken) {
+        const result = judge(verification, { ...table, measurement });
+        expect([result.verdict, result.image], JSON.stringify(measurement)).toEqual(['rejected', null]);
+        expect(line(result, 'policy.image')?.result).toBe('fail');
+      }
+    }
+  });
+
+  it('says nothing where the policy has no table for hardware of its kind', async () => {
+    const [amd, intel] = await machines();
+    for (const [machine, other, missing] of [
+      [amd, { tdx: {} }, 'the policy has no table [snp]'],
+      [intel, { snp: {} }, 'the policy has no table [tdx]'],
+    ] as const) {
+      const result = judge(machine!.verification, { ...other, measurement: [machine!.image] });
+      expect(result.verdict).toBe('rejected');
+      expect(line(result, 'policy.table')).toMatchObject({ result: 'fail', required: true, reason: missing });
+      expect(result.checks.filter(({ result }) => result === 'fail').map(({ id }) => id)).toEqual(['policy.table']);
+    }
+  });
+});

@@ -1,12 +1,10 @@
 //! TDX evidence in which exactly one thing is wrong, signed by an Intel of our own: each check is seen to fail alone.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
-
-mod intel;
-
 use cloister_attestation::check::{ExitClass, Outcome, all_hold};
 use cloister_attestation::tdx::{self, Collateral, Evidence, Roots, TcbStatus, Verified};
-use intel::{CA_SERIAL, Made, NOW_MS, PCK_SERIAL, Recipe, SIGNER_SERIAL, SgxFacts, sgx_extension, tdx_svn};
+use cloister_synthetic::intel::{
+    CA_SERIAL, Made, NOW_MS, PCK_SERIAL, Recipe, SIGNER_SERIAL, SgxFacts, sgx_extension, tdx_svn,
+};
 use rcgen::{CustomExtension, KeyUsagePurpose};
 use serde_json::json;
 

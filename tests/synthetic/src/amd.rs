@@ -1,26 +1,24 @@
 //! A small AMD of our own: ARK, ASK, VCEK and revocation list, and a secure processor that signs reports.
 
-use std::process::Command;
+mod x509;
+
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
+use cloister_attestation::document::SnpCollateral;
+use cloister_attestation::encoding::Base64;
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PSS_SHA384, RsaKeyPair};
+use ring::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, RsaKeyPair};
 
-use super::der::{bits, integer, octets, oid, sequence, tlv};
-use crate::tsm::{Blobs, Platform};
+use crate::der::{integer, octets, oid, sequence, tlv};
+use x509::{LONG, ca, crl, name, p384_spki, rsa_spki, sign, tbs};
+
+pub(crate) use x509::rsa_key;
 
 /// How long a report is.
 pub const REPORT_BYTES: usize = 1184;
 
 const SIGNED_BYTES: usize = 0x2A0;
-/// SHA-384 everywhere, salt 48 (RFC 4055), as AMD has it.
-const PSS_SHA384: &[u8] = &[
-    0x30, 0x41, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0A, 0x30, 0x34, 0xA0, 0x0F, 0x30, 0x0D,
-    0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xA1, 0x1C, 0x30, 0x1A, 0x06, 0x09,
-    0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x08, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03,
-    0x04, 0x02, 0x02, 0x05, 0x00, 0xA2, 0x03, 0x02, 0x01, 0x30,
-];
 /// 1.3.6.1.4.1.3704.1
 const AMD_ARC: &[u8] = &[0x2B, 0x06, 0x01, 0x04, 0x01, 0x9C, 0x78, 0x01];
 
@@ -31,6 +29,8 @@ const GUID_ARK: [u8; 16] = 0xc0b4_06a4_a803_4952_9743_3fb6_014c_d0ae_u128.to_be_
 /// A product line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
+    /// With reports of versions 2 and 3.
+    Milan,
     /// Reports of version 5 by default.
     Genoa,
     /// With a chip id of eight bytes and another TCB layout.
@@ -40,14 +40,21 @@ pub enum Line {
 impl Line {
     const fn name(self) -> &'static str {
         match self {
+            Self::Milan => "Milan",
             Self::Genoa => "Genoa",
             Self::Turin => "Turin",
         }
     }
 
+    /// What the VCEK calls it.
+    const fn product(self) -> &'static str {
+        if matches!(self, Self::Milan) { "Milan-B0" } else { self.name() }
+    }
+
     /// The TCB as it stands in reports: all new.
     const fn tcb(self) -> [u8; 8] {
         match self {
+            Self::Milan => [4, 0, 0, 0, 0, 0, 0x1C, 0xDB],
             Self::Genoa => [0x0B, 0, 0, 0, 0, 0, 0x1E, 0x5A],
             Self::Turin => [1, 2, 1, 5, 0, 0, 0, 0x50],
         }
@@ -55,6 +62,7 @@ impl Line {
 
     const fn cpuid(self) -> [u8; 3] {
         match self {
+            Self::Milan => [0x19, 0x01, 1],
             Self::Genoa => [0x19, 0x11, 1],
             Self::Turin => [0x1A, 0x02, 1],
         }
@@ -63,9 +71,9 @@ impl Line {
     /// Identifier below AMD's arc, and value.
     fn extensions(self, chip: &[u8; 64]) -> Vec<(&'static [u8], Vec<u8>)> {
         let tcb = self.tcb();
-        let product = tlv(0x16, self.name().as_bytes());
+        let product = tlv(0x16, self.product().as_bytes());
         match self {
-            Self::Genoa => vec![
+            Self::Milan | Self::Genoa => vec![
                 (&[1], integer(0)),
                 (&[2], product),
                 (&[3, 1], integer(tcb[0])),
@@ -115,12 +123,12 @@ impl std::fmt::Debug for Amd {
 }
 
 impl Amd {
-    /// A new company with new keys, whose chip makes reports of this version (3 or 5).
+    /// A new company with new keys, whose chip makes reports of this version (2, 3 or 5).
     ///
     /// # Errors
     /// If keys cannot be made; RSA keys are made by the `openssl` program.
     pub fn new(line: Line, version: u32) -> anyhow::Result<Self> {
-        Self::with_keys(Arc::new([rsa_key()?, rsa_key()?]), line, version)
+        Self::with_keys(Arc::new([rsa_key(4096)?, rsa_key(4096)?]), line, version)
     }
 
     /// Another chip of the same company, of whatever line: its root has another name and the same key.
@@ -149,11 +157,38 @@ impl Amd {
         };
         let ark = certificate(&ark_name, rsa_spki(ark_key), ca(), (&ark_name, ark_key))?;
         let ask = certificate(&ask_name, rsa_spki(ask_key), ca(), (&ark_name, ark_key))?;
-        let extension = |(id, value): (&[u8], Vec<u8>)| sequence(&[oid(&[AMD_ARC, id].concat()), octets(&value)]);
-        let extensions = line.extensions(&chip).into_iter().map(extension).collect();
-        let vcek = certificate(&name("SEV-VCEK"), p384_spki(&vcek_key), extensions, (&ask_name, ask_key))?;
-        let crl = sign(&empty_crl(&ark_name), ark_key)?;
+        let vcek = vcek(line, &chip, &vcek_key, ask_key)?;
+        let crl = sign(&crl(&ark_name, LONG), ark_key)?;
         Ok(Self { company, line, version, chip, vcek_key, ark, ask, vcek, crl, hands_out_table: true })
+    }
+
+    /// A VCEK over the key of this chip that names another chip.
+    ///
+    /// # Errors
+    /// If it cannot be signed.
+    pub fn vcek_of_another_chip(&self) -> anyhow::Result<Vec<u8>> {
+        let mut chip = self.chip;
+        let [first, ..] = &mut chip;
+        *first ^= 1;
+        let [_, ask_key] = self.company.as_ref();
+        vcek(self.line, &chip, &self.vcek_key, ask_key)
+    }
+
+    /// A revocation list that was current for the first half of 2024 only.
+    ///
+    /// # Errors
+    /// If it cannot be signed.
+    pub fn expired_crl(&self) -> anyhow::Result<Vec<u8>> {
+        let [ark_key, _] = self.company.as_ref();
+        let half_a_year = ["240101000000Z", "240630000000Z"];
+        sign(&crl(&name(&format!("ARK-{}", self.line.name())), half_a_year), ark_key)
+    }
+
+    /// The certificates and the revocation list in the shape of a document. The root is the relying party's own.
+    #[must_use]
+    pub fn collateral(&self) -> SnpCollateral {
+        let [vek, ask, crl] = [&self.vcek, &self.ask, &self.crl].map(|der| Some(Base64(der.clone())));
+        SnpCollateral { vek, ask, ark: None, crl }
     }
 
     /// A report over these bytes.
@@ -180,7 +215,10 @@ impl Amd {
         put(0x140, &[0x17; 32]);
         put(0x160, &[0xFF; 32]);
         put(0x180, &tcb);
-        put(0x188, &self.line.cpuid());
+        // Version 2 does not name the processor.
+        if self.version >= 3 {
+            put(0x188, &self.line.cpuid());
+        }
         put(0x1A0, &self.chip);
         put(0x1E0, &tcb);
         put(0x1E8, &[0x10, 58, 1, 0, 0x10, 58, 1]);
@@ -217,80 +255,9 @@ impl Amd {
     }
 }
 
-impl Platform for Amd {
-    fn provider(&self) -> &'static str {
-        "sev_guest"
-    }
-
-    fn evidence(&self, report_data: &[u8; 64]) -> Blobs {
-        Blobs { outblob: self.report(report_data), auxblob: self.hands_out_table.then(|| self.table()) }
-    }
-}
-
-fn rsa_key() -> anyhow::Result<RsaKeyPair> {
-    let output = Command::new("openssl")
-        .args(["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096", "-outform", "DER"])
-        .output()
-        .context("start openssl (Debian package openssl)")?;
-    ensure!(output.status.success(), "openssl makes no key: {}", String::from_utf8_lossy(&output.stderr));
-    // Version 3 writes RSA keys bare, others in PKCS #8.
-    let key = RsaKeyPair::from_der(&output.stdout).or_else(|_| RsaKeyPair::from_pkcs8(&output.stdout));
-    key.map_err(|error| anyhow::anyhow!("openssl's key: {error}"))
-}
-
-fn rsa_spki(key: &RsaKeyPair) -> Vec<u8> {
-    const RSA_ENCRYPTION: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01];
-    sequence(&[sequence(&[oid(RSA_ENCRYPTION), tlv(5, &[])]), bits(key.public_key().as_ref())])
-}
-
-fn p384_spki(key: &EcdsaKeyPair) -> Vec<u8> {
-    const EC_PUBLIC_KEY: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01];
-    const SECP384R1: &[u8] = &[0x2B, 0x81, 0x04, 0x00, 0x22];
-    sequence(&[sequence(&[oid(EC_PUBLIC_KEY), oid(SECP384R1)]), bits(key.public_key().as_ref())])
-}
-
-fn name(common: &str) -> Vec<u8> {
-    let part = |id: u8, text: &str| tlv(0x31, &sequence(&[oid(&[0x55, 0x04, id]), tlv(0x0C, text.as_bytes())]));
-    sequence(&[part(10, "Not Advanced Micro Devices"), part(3, common)])
-}
-
-/// What an issuing certificate has: basic constraints and the right to sign certificates and lists.
-fn ca() -> Vec<Vec<u8>> {
-    let critical = tlv(1, &[0xFF]);
-    let constraints = octets(&sequence(&[tlv(1, &[0xFF])]));
-    let usage = octets(&[3, 2, 1, 6]);
-    vec![
-        sequence(&[oid(&[0x55, 0x1D, 0x13]), critical.clone(), constraints]),
-        sequence(&[oid(&[0x55, 0x1D, 0x0F]), critical, usage]),
-    ]
-}
-
-fn tbs(issuer: &[u8], subject: &[u8], key: Vec<u8>, extensions: &[Vec<u8>]) -> Vec<u8> {
-    let mut serial = [0; 8];
-    getrandom::fill(&mut serial).ok();
-    let [first, ..] = &mut serial;
-    *first = *first >> 1 | 1;
-    let validity = sequence(&[tlv(0x17, b"240101000000Z"), tlv(0x17, b"491231235959Z")]);
-    sequence(&[
-        tlv(0xA0, &integer(2)),
-        tlv(2, &serial),
-        PSS_SHA384.to_vec(),
-        issuer.to_vec(),
-        validity,
-        subject.to_vec(),
-        key,
-        tlv(0xA3, &sequence(extensions)),
-    ])
-}
-
-fn empty_crl(issuer: &[u8]) -> Vec<u8> {
-    let (from, until) = (tlv(0x17, b"240101000000Z"), tlv(0x17, b"491231235959Z"));
-    sequence(&[integer(1), PSS_SHA384.to_vec(), issuer.to_vec(), from, until])
-}
-
-fn sign(body: &[u8], key: &RsaKeyPair) -> anyhow::Result<Vec<u8>> {
-    let mut signature = vec![0; key.public().modulus_len()];
-    let signed = key.sign(&RSA_PSS_SHA384, &SystemRandom::new(), body, &mut signature);
-    signed.map_err(|_| anyhow::anyhow!("RSA does not sign"))?;
-    Ok(sequence(&[body.to_vec(), PSS_SHA384.to_vec(), bits(&signature)]))
+fn vcek(line: Line, chip: &[u8; 64], key: &EcdsaKeyPair, ask_key: &RsaKeyPair) -> anyhow::Result<Vec<u8>> {
+    let extension = |(id, value): (&[u8], Vec<u8>)| sequence(&[oid(&[AMD_ARC, id].concat()), octets(&value)]);
+    let extensions: Vec<_> = line.extensions(chip).into_iter().map(extension).collect();
+    let issuer = name(&format!("SEV-{}", line.name()));
+    sign(&tbs(&issuer, &name("SEV-VCEK"), p384_spki(key), &extensions), ask_key)
 }

@@ -1,7 +1,7 @@
 //! Just enough DER to write certificates of any shape.
 
 /// A tag, a length and a content.
-pub(super) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut encoded = vec![tag];
     match content.len() {
         short @ 0..=127 => encoded.push(u8::try_from(short).unwrap_or_default()),
@@ -17,26 +17,26 @@ pub(super) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// SEQUENCE
-pub(super) fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
     tlv(0x30, &parts.concat())
 }
 
 /// INTEGER of a small number.
-pub(super) fn integer(number: u8) -> Vec<u8> {
+pub(crate) fn integer(number: u8) -> Vec<u8> {
     if number < 0x80 { tlv(2, &[number]) } else { tlv(2, &[0, number]) }
 }
 
 /// BIT STRING of whole bytes.
-pub(super) fn bits(content: &[u8]) -> Vec<u8> {
+pub(crate) fn bits(content: &[u8]) -> Vec<u8> {
     tlv(3, &[&[0], content].concat())
 }
 
 /// OCTET STRING
-pub(super) fn octets(content: &[u8]) -> Vec<u8> {
+pub(crate) fn octets(content: &[u8]) -> Vec<u8> {
     tlv(4, content)
 }
 
 /// OBJECT IDENTIFIER, its content given.
-pub(super) fn oid(content: &[u8]) -> Vec<u8> {
+pub(crate) fn oid(content: &[u8]) -> Vec<u8> {
     tlv(6, content)
 }
