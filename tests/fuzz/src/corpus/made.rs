@@ -1,0 +1,135 @@
+//! Inputs of the kinds that no published set has: our own documents, logs and receipts.
+
+use cloister_attestation::development;
+use cloister_attestation::document::{Document, Tee};
+use cloister_attestation::encoding::{Hex, jcs, sha256};
+use cloister_attestation::export::{self, Attestation, Contents, LogKey};
+use cloister_attestation::note::{Checkpoint, Vkey};
+use cloister_attestation::receipt::{self, Kind, LogRef, Receipt, ReceiptBody};
+use cloister_attestation::statement::{self, Build, ReceiptKey, State, Statement};
+use cloister_attestation::tlog;
+use ed25519_dalek::SigningKey;
+use serde_json::json;
+
+use super::Seed;
+use crate::parts::join;
+
+const NOW_MS: u64 = 1_790_000_000_000;
+const NOW: [u8; 4] = 1_790_000_000_u32.to_le_bytes();
+const ORIGIN: &str = "fuzz.example/audit/t_1/0";
+
+pub(super) fn seeds() -> anyhow::Result<Vec<Seed>> {
+    let mut seeds = Vec::new();
+    let mut add = |target, name: &str, data: Vec<u8>| seeds.push(Seed { target, name: name.to_owned(), data });
+    let log = Log::new();
+    let document = log.document()?;
+    add("document", "development", join(&[&NOW, &document]));
+    add("statement", "full", log.statement().jcs());
+    add("development", "signed", development::sign(&[5; 64], &log.key));
+    add("note", "checkpoint", join(&[log.vkey().to_string().as_bytes(), log.checkpoint()?.as_bytes()]));
+    add("export", "three-records", join(&[&NOW, &log.export(&document)?]));
+    add("receipt", "quotation", serde_json::to_vec(&log.receipt())?);
+    let leaves: Vec<tlog::Hash> = (0..7_u8).map(|leaf| tlog::leaf_hash(&[leaf])).collect();
+    let numbers = [3_u64.to_le_bytes(), 7_u64.to_le_bytes()].concat();
+    add("proof", "seven-leaves", join(&[&numbers, &leaves.concat()]));
+    let mut bundle = Vec::new();
+    for entry in &log.leaves {
+        tlog::encode_entry(&mut bundle, entry)?;
+    }
+    add("bundle", "three-entries", bundle);
+    #[cfg(feature = "appliance")]
+    seeds.extend(super::appliance::seeds()?);
+    Ok(seeds)
+}
+
+/// A log of three records and everything that attests it.
+struct Log {
+    key: SigningKey,
+    leaves: Vec<Vec<u8>>,
+}
+
+impl Log {
+    fn new() -> Self {
+        let leaf = |seq: u64| {
+            jcs(&json!({
+                "v": 1, "seq": seq, "time": NOW_MS - 1000 + seq, "time_src": "host", "boot": "b1", "tenant": "t_1",
+                "ocsf": { "metadata": { "version": "1.9.0", "product": { "name": "Cloister" }, "event_code": "x" },
+                    "category_uid": 6, "class_uid": 6003, "activity_id": 1, "type_uid": 600_301, "severity_id": 1 },
+                "d": {},
+            }))
+        };
+        Self { key: SigningKey::from_bytes(&[11; 32]), leaves: (0..3).map(leaf).collect() }
+    }
+
+    fn vkey(&self) -> Vkey {
+        Vkey { name: ORIGIN.to_owned(), public_key: self.key.verifying_key().to_bytes() }
+    }
+
+    fn log_keys(&self) -> Vec<LogKey> {
+        vec![LogKey { origin: ORIGIN.to_owned(), vkey: self.vkey().to_string() }]
+    }
+
+    fn checkpoint(&self) -> anyhow::Result<String> {
+        let hashes: Vec<_> = self.leaves.iter().map(|leaf| tlog::leaf_hash(leaf)).collect();
+        let size = u64::try_from(hashes.len())?;
+        Ok(Checkpoint { origin: ORIGIN.to_owned(), size, root: tlog::root(&hashes) }.sign(&self.key)?)
+    }
+
+    fn statement(&self) -> Statement {
+        let public_key = Hex(self.key.verifying_key().to_bytes());
+        Statement {
+            v: statement::VERSION,
+            build: Build { version: "0.1.0".to_owned(), commit: "unknown".to_owned() },
+            tls_spki_sha256: vec![sha256(b"spki")],
+            hpke_keys: vec![Hex([1; 32])],
+            opaque_pk: Hex([2; 32]),
+            receipt_keys: vec![ReceiptKey { key_id: receipt::key_id(&public_key.0), public_key }],
+            log_keys_root: export::log_keys_root(&self.log_keys()),
+            models: Vec::new(),
+            policies_sha256: sha256(b"policies"),
+            egress_sha256: sha256(b"egress"),
+            state: State { epoch: 7, audit_head: sha256(b"head") },
+            not_after: NOW_MS + 3_600_000,
+            channel: None,
+        }
+    }
+
+    fn document(&self) -> anyhow::Result<Vec<u8>> {
+        let statement = self.statement();
+        let report = development::sign(&statement.report_data(&statement::NULL_NONCE), &self.key);
+        Ok(serde_json::to_vec(&Document::new(None, statement, Tee::Development, report))?)
+    }
+
+    fn export(&self, document: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let (vkeys, log_keys) = ([self.vkey()], self.log_keys());
+        Ok(export::build(&Contents {
+            vkeys: &vkeys,
+            checkpoint: &self.checkpoint()?,
+            previous: None,
+            leaves: &self.leaves,
+            attestation: Some(Attestation { document, log_keys: &log_keys }),
+            schema_files: &[("events.json", b"{}")],
+            schema: "ocsf-1.9.0",
+            app_version: "0.1.0",
+            measurement: None,
+            exported_ms: NOW_MS,
+        })?)
+    }
+
+    fn receipt(&self) -> Receipt {
+        let body = ReceiptBody {
+            v: receipt::VERSION,
+            receipt_id: "rcp_1".to_owned(),
+            org: "org_1".to_owned(),
+            time_ms: NOW_MS,
+            question_sha256: sha256(b"question"),
+            answer_sha256: sha256(b"answer"),
+            kind: Kind::Quotation,
+            model: None,
+            prompt_sha256: sha256(b"prompt"),
+            documents: Vec::new(),
+            policies_sha256: sha256(b"policies"),
+        };
+        Receipt::sign(body, LogRef { origin: ORIGIN.to_owned(), index: 1 }, &self.key)
+    }
+}
