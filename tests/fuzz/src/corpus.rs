@@ -3,7 +3,6 @@
 //! The cases stay where they are (`CLOISTER_VECTORS`); a corpus made from them belongs under `var/`, never into the
 //! repository.
 
-#[cfg(feature = "appliance")]
 mod appliance;
 mod made;
 
@@ -11,7 +10,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde_json::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cloister_attestation::azure::TpmQuote;
+use cloister_attestation::document::{Document, Evidence, Tee};
+use serde_json::{Map, Value};
 
 use crate::parts::join;
 
@@ -37,8 +40,11 @@ pub fn seeds(vectors: &Path) -> anyhow::Result<Vec<Seed>> {
     let mut seeds = made::seeds()?;
     for folder in folders(&cases.join("snp"))? {
         add(&mut seeds, "snp", &folder, snp(&folder)?);
-        #[cfg(feature = "appliance")]
         add(&mut seeds, "appraisal", &folder, appraisal(&folder)?);
+        add(&mut seeds, "snp_table", &folder, table(&folder));
+        if is_genuine(&folder) {
+            add(&mut seeds, "document", &folder, document(&folder, snp_evidence(&folder), snp_collateral(&folder))?);
+        }
     }
     for folder in folders(&cases.join("tdx"))? {
         let quote = read(&folder, "quote.bin")?;
@@ -46,6 +52,10 @@ pub fn seeds(vectors: &Path) -> anyhow::Result<Vec<Seed>> {
         let root = if wants_root(&folder)? { read(&folder, "root.der")? } else { Vec::new() };
         add(&mut seeds, "tdx", &folder, join(&[&verify_at(&folder)?, &root, &collateral, &quote]));
         add(&mut seeds, "tdx", &folder, join(&[&verify_at(&folder)?, &root, &[], &quote]));
+        if is_genuine(&folder) {
+            let evidence = Evidence::new(Tee::Tdx, quote.clone());
+            add(&mut seeds, "document", &folder, document(&folder, evidence, serde_json::from_slice(&collateral)?)?);
+        }
         add(&mut seeds, "tdx_quote", &folder, quote);
         add(&mut seeds, "tdx_collateral", &folder, collateral);
     }
@@ -53,6 +63,10 @@ pub fn seeds(vectors: &Path) -> anyhow::Result<Vec<Seed>> {
         let [vek, quote, tpm, hcl] =
             ["vcek.der", "quote.bin", "tpm_quote.json", "hcl_report.bin"].map(|name| optional(&folder, name));
         add(&mut seeds, "azure", &folder, join(&[&verify_at(&folder)?, &vek, &quote, &tpm, &hcl]));
+        if let Ok(tpm) = TpmQuote::from_json(&tpm) {
+            let guest = document(&folder, azure_evidence(&hcl, &quote, tpm), snp_collateral(&folder))?;
+            add(&mut seeds, "document", &folder, guest);
+        }
         add(&mut seeds, "azure_hcl", &folder, hcl);
         add(&mut seeds, "azure_quote", &folder, tpm);
     }
@@ -102,11 +116,58 @@ fn snp(folder: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(join(&[&verify_at(folder)?, root, &ark, &ask, &vek, &crl, &report]))
 }
 
-#[cfg(feature = "appliance")]
 fn appraisal(folder: &Path) -> anyhow::Result<Vec<u8>> {
     let policy = label(folder)?.get("policy").map_or_else(String::new, Value::to_string);
     let [vek, report] = ["vek.der", "report.bin"].map(|name| optional(folder, name));
     Ok(join(&[policy.as_bytes(), &verify_at(folder)?, &vek, &report]))
+}
+
+/// The host's table with the case's certificates: entries of GUID, offset and length, then the certificates.
+fn table(folder: &Path) -> Vec<u8> {
+    const GUIDS: [(&str, u128); 3] = [
+        ("vek.der", 0x63da_758d_e664_4564_adc5_f4b9_3be8_accd),
+        ("ask.der", 0x4ab7_b379_bbac_4fe4_a02f_05ae_f327_c782),
+        ("ark.der", 0xc0b4_06a4_a803_4952_9743_3fb6_014c_d0ae),
+    ];
+    let (mut entries, mut certificates) = (Vec::new(), Vec::new());
+    for (name, guid) in GUIDS {
+        let certificate = optional(folder, name);
+        let length = |bytes: usize| u32::try_from(bytes).unwrap_or_default().to_le_bytes();
+        entries.extend_from_slice(&guid.to_be_bytes());
+        entries.extend_from_slice(&length(24 * (GUIDS.len() + 1) + certificates.len()));
+        entries.extend_from_slice(&length(certificate.len()));
+        certificates.extend(certificate);
+    }
+    [entries, vec![0; 24], certificates].concat()
+}
+
+/// A document around genuine evidence. It speaks of another statement, which is what its verification ends with.
+fn document(folder: &Path, evidence: Evidence, collateral: Map<String, Value>) -> anyhow::Result<Vec<u8>> {
+    let document = Document::new(None, made::statement(), evidence, collateral);
+    Ok(join(&[&verify_at(folder)?, &serde_json::to_vec(&document)?]))
+}
+
+fn snp_evidence(folder: &Path) -> Evidence {
+    Evidence::new(Tee::SevSnp, optional(folder, "report.bin"))
+}
+
+fn azure_evidence(hcl: &[u8], quote: &[u8], tpm: TpmQuote) -> Evidence {
+    if quote.is_empty() {
+        return Evidence::azure_snp(hcl.to_vec(), tpm);
+    }
+    Evidence::azure_tdx(hcl.to_vec(), quote.to_vec(), tpm)
+}
+
+/// The certificates of a case, as a document carries them.
+fn snp_collateral(folder: &Path) -> Map<String, Value> {
+    let files = [("vek", "vek.der"), ("vek", "vcek.der"), ("ask", "ask.der"), ("ark", "ark.der"), ("crl", "crl.der")];
+    let parts = files.map(|(name, file)| (name.to_owned(), optional(folder, file)));
+    let there = parts.into_iter().filter(|(_, der)| !der.is_empty());
+    there.map(|(name, der)| (name, Value::from(STANDARD.encode(der)))).collect()
+}
+
+fn is_genuine(folder: &Path) -> bool {
+    label(folder).is_ok_and(|label| label.get("class") == Some(&Value::from("real")))
 }
 
 fn folders(of: &Path) -> anyhow::Result<Vec<PathBuf>> {

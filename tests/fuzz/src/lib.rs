@@ -57,6 +57,7 @@ const VERIFIER: &[Target] = &[
     target("statement", 16 << 10, targets::document::statement),
     target("development", 256, targets::document::development),
     target("snp", 32 << 10, targets::snp::verify),
+    target("snp_table", 33 << 10, targets::snp::table),
     target("snp_firmware", 64 << 10, targets::snp::firmware),
     target("tdx", 64 << 10, targets::tdx::verify),
     target("tdx_quote", 8 << 10, targets::tdx::quote),
@@ -71,10 +72,10 @@ const VERIFIER: &[Target] = &[
     target("bundle", 8 << 10, targets::log::bundle),
     target("export", 128 << 10, targets::log::export),
     target("receipt", 16 << 10, targets::log::receipt),
+    target("aci_receipt", 16 << 10, targets::log::aci_receipt),
 ];
 
 /// The targets of everything else.
-#[cfg(feature = "appliance")]
 const APPLIANCE: &[Target] = &[
     target("policy", 8 << 10, targets::policy::appraisal),
     target("appraisal", 64 << 10, targets::policy::appraise),
@@ -82,6 +83,7 @@ const APPLIANCE: &[Target] = &[
     target("proxy_header", 600, targets::wire::proxy_header),
     target("ehbp", 16 << 10, targets::wire::ehbp),
     target("request_signature", 4 << 10, targets::wire::request_signature),
+    target("opaque", 512, targets::wire::opaque),
     target("names", 512, targets::wire::names),
     target("worker_reply", 16 << 10, targets::documents::worker_reply),
     target("html", 32 << 10, targets::documents::html),
@@ -89,8 +91,6 @@ const APPLIANCE: &[Target] = &[
     target("text", 32 << 10, targets::documents::text),
     target("pdf", 64 << 10, targets::documents::pdf),
 ];
-#[cfg(not(feature = "appliance"))]
-const APPLIANCE: &[Target] = &[];
 
 /// Every target.
 pub fn targets() -> impl Iterator<Item = &'static Target> {

@@ -1,5 +1,7 @@
 //! Inputs of the appliance's own targets: policies, bodies, headers, and a little of each format of documents.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
@@ -28,6 +30,7 @@ pub(super) fn seeds() -> anyhow::Result<Vec<Seed>> {
     let mut add = |target, name: &str, data: Vec<u8>| seeds.push(Seed { target, name: name.to_owned(), data });
     add("policy", "default", cloister_policies::appraisal::DEFAULT.as_bytes().to_vec());
     add("policy", "development", cloister_policies::appraisal::DEVELOPMENT.as_bytes().to_vec());
+    add("policy", "strict", cloister_policies::appraisal::STRICT.as_bytes().to_vec());
     add("policy", "snp", b"allow_debug = false\nmax_vmpl = 0\nmin_policy_abi = '1.55'\nallowed_products = ['Genoa']\n\
         min_reported_tcb = { bootloader = 1, tee = 0, snp = 22, microcode = 72 }\nrequired_launch_mitigations = '0xb'\n".to_vec());
     add("policy", "azure", b"require_fresh = true\n[pcrs]\n0 = ['00']\n".to_vec());
@@ -37,6 +40,13 @@ pub(super) fn seeds() -> anyhow::Result<Vec<Seed>> {
     add("proxy_header", "v4", cloister_host::proxy_protocol::header(address, address));
     add("ehbp", "two-frames", sealed_body()?);
     add("request_signature", "signed", REQUEST.as_bytes().to_vec());
+    for (name, message) in [
+        ("registration-request", POINT.to_vec()),
+        ("ke1", [POINT, [0; 32], POINT].concat()),
+        ("record", [POINT.as_slice(), &[0; 160]].concat()),
+    ] {
+        add("opaque", name, URL_SAFE_NO_PAD.encode(message).into_bytes());
+    }
     add("names", "id", b"doc_01jd5h8z0000000000000000aa".to_vec());
     add("names", "token", [b'A'; 43].to_vec());
     add("names", "login", "Zoë.Example@example.org".as_bytes().to_vec());
@@ -51,6 +61,12 @@ pub(super) fn seeds() -> anyhow::Result<Vec<Seed>> {
     }
     Ok(seeds)
 }
+
+/// The generator of ristretto255 (RFC 9496, A.1): a message of OPAQUE wants an element of the group.
+const POINT: [u8; 32] = [
+    0xe2, 0xf2, 0xae, 0x0a, 0x6a, 0xbc, 0x4e, 0x71, 0xa8, 0x84, 0xa9, 0x61, 0xc5, 0x00, 0x51, 0x5f, 0x58, 0xe3, 0x0b, 0x6a,
+    0xa5, 0x82, 0xdd, 0x8d, 0xb6, 0xa6, 0x59, 0x45, 0xe0, 0x8d, 0x2d, 0x76,
+];
 
 const REQUEST: &str = concat!(
     r#"cloister=("@method" "@path" "@query" "content-digest" "ehbp-encapsulated-key");created=1790000000;"#,

@@ -1,7 +1,7 @@
 //! Inputs of the kinds that no published set has: our own documents, logs and receipts.
 
-use cloister_attestation::development;
-use cloister_attestation::document::{Document, Tee};
+use cloister_attestation::{aci, development};
+use cloister_attestation::document::{Document, Evidence, Tee};
 use cloister_attestation::encoding::{Hex, jcs, sha256};
 use cloister_attestation::export::{self, Attestation, Contents, LogKey};
 use cloister_attestation::note::{Checkpoint, Vkey};
@@ -29,6 +29,7 @@ pub(super) fn seeds() -> anyhow::Result<Vec<Seed>> {
     add("note", "checkpoint", join(&[log.vkey().to_string().as_bytes(), log.checkpoint()?.as_bytes()]));
     add("export", "three-records", join(&[&NOW, &log.export(&document)?]));
     add("receipt", "quotation", serde_json::to_vec(&log.receipt())?);
+    add("aci_receipt", "answered", log.aci_receipt()?);
     let leaves: Vec<tlog::Hash> = (0..7_u8).map(|leaf| tlog::leaf_hash(&[leaf])).collect();
     let numbers = [3_u64.to_le_bytes(), 7_u64.to_le_bytes()].concat();
     add("proof", "seven-leaves", join(&[&numbers, &leaves.concat()]));
@@ -37,9 +38,13 @@ pub(super) fn seeds() -> anyhow::Result<Vec<Seed>> {
         tlog::encode_entry(&mut bundle, entry)?;
     }
     add("bundle", "three-entries", bundle);
-    #[cfg(feature = "appliance")]
     seeds.extend(super::appliance::seeds()?);
     Ok(seeds)
+}
+
+/// What the documents of the corpus say.
+pub(super) fn statement() -> Statement {
+    Log::new().statement()
 }
 
 /// A log of three records and everything that attests it.
@@ -97,7 +102,8 @@ impl Log {
     fn document(&self) -> anyhow::Result<Vec<u8>> {
         let statement = self.statement();
         let report = development::sign(&statement.report_data(&statement::NULL_NONCE), &self.key);
-        Ok(serde_json::to_vec(&Document::new(None, statement, Tee::Development, report))?)
+        let evidence = Evidence::new(Tee::Development, report);
+        Ok(serde_json::to_vec(&Document::new(None, statement, evidence, serde_json::Map::new()))?)
     }
 
     fn export(&self, document: &[u8]) -> anyhow::Result<Vec<u8>> {
@@ -114,6 +120,31 @@ impl Log {
             measurement: None,
             exported_ms: NOW_MS,
         })?)
+    }
+
+    fn aci_receipt(&self) -> anyhow::Result<Vec<u8>> {
+        let public_key = hex::encode(self.key.verifying_key().as_bytes());
+        let keyset = aci::Keyset {
+            subject: Some("fuzz.example".to_owned()),
+            not_after: NOW_MS,
+            receipt_signing_keys: vec![aci::Key { key_id: "1".to_owned(), algo: aci::ED25519.to_owned(), public_key }],
+            e2ee_public_keys: Vec::new(),
+            tls_public_keys: vec![aci::TlsKey { spki_sha256: sha256(b"spki"), domain: None }],
+        };
+        let receipt = aci::ReceiptBody {
+            api_version: aci::VERSION.to_owned(),
+            receipt_id: "rcpt-1".to_owned(),
+            chat_id: None,
+            model: Some("model".to_owned()),
+            workload_keyset_digest: aci::spelled(&keyset.digest()),
+            endpoint: "/v1/chat/completions".to_owned(),
+            method: "POST".to_owned(),
+            served_at: NOW_MS / 1000,
+            event_log: vec![aci::Event::of_body("request.received", &sha256(b"question"))],
+            key_id: "1".to_owned(),
+        };
+        let receipt = serde_json::to_vec(&receipt.sign(&self.key))?;
+        Ok(join(&[&serde_json::to_vec(&keyset)?, &receipt]))
     }
 
     fn receipt(&self) -> Receipt {

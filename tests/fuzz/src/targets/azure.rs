@@ -15,8 +15,7 @@ pub(crate) fn verify(data: &[u8]) {
     let hardware = HclReport::parse(hcl_report).map(|report| report.kind());
     if hardware == Ok(ReportKind::Tdx) {
         let td_quote = tdx::Evidence { quote: td_quote, collateral: None };
-        let Ok(td_quote) = tdx::verify(&td_quote, &tdx::Roots::pinned(), now_ms) else { return };
-        match verify_tdx(&evidence, td_quote) {
+        match verify_tdx(&evidence, &td_quote, &tdx::Roots::pinned(), now_ms) {
             Ok(verified) => no_failure(verified.checks()),
             Err(rejected) => one_failure(&rejected.checks, Some(rejected.error.stage())),
         }

@@ -3,7 +3,7 @@
 use cloister_attestation::document::Document;
 use cloister_attestation::encoding::jcs;
 use cloister_attestation::statement::Statement;
-use cloister_attestation::{Expectations, development, verify as verify_document};
+use cloister_attestation::{Expectations, Trust, development, verify as verify_document};
 
 use super::{no_failure, one_failure, reads_back};
 use crate::parts::{milliseconds, split};
@@ -18,9 +18,11 @@ pub(crate) fn verify(data: &[u8]) {
     let nonce = parsed.as_ref().ok().and_then(|document| document.nonce).map(|nonce| nonce.0);
     for nonce in [None, nonce] {
         let expected = Expectations { nonce, channel: None };
-        match verify_document(bytes, &expected, milliseconds(time)) {
+        match verify_document(bytes, &expected, &Trust::pinned(), milliseconds(time)) {
             Ok(verified) => {
                 no_failure(verified.checks());
+                assert_eq!(verified.is_fresh(), nonce.is_some());
+                assert!(verified.verified_at_ms() <= verified.valid_until_ms(), "accepted after its time");
             }
             Err(rejected) => one_failure(&rejected.checks, None),
         }

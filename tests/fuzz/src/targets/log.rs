@@ -4,6 +4,7 @@ use cloister_attestation::export::{self, Expectations};
 use cloister_attestation::note::{Checkpoint, Note, Vkey};
 use cloister_attestation::receipt::{self, Receipt};
 use cloister_attestation::tlog::{self, Frontier, Hash, MemoryTree};
+use cloister_attestation::{Trust, aci};
 
 use super::{no_failure, one_failure, reads_back};
 use crate::parts::{milliseconds, split};
@@ -39,7 +40,7 @@ pub(crate) fn proof(data: &[u8]) {
     let hashes: Vec<Hash> = hashes.as_chunks::<32>().0.to_vec();
     let hash = |at: usize| hashes.get(at).copied().unwrap_or_default();
     let _ = tlog::verify_inclusion(&hashes, index, size, &hash(0), &hash(1));
-    let _ = tlog::verify_consistency(&hashes, index, size, &hash(0), &hash(1));
+    let _ = tlog::verify_consistency(&hashes, (index, &hash(0)), (size, &hash(1)));
     let _ = (tlog::tile_path(8, index, 256), tlog::entries_path(index, 1), tlog::index_path(size));
     if let Ok(frontier) = Frontier::from_parts(size, hashes.clone()) {
         assert_eq!(frontier.size(), size);
@@ -71,7 +72,8 @@ pub(crate) fn bundle(data: &[u8]) {
 /// Parts: time, tar.
 pub(crate) fn export(data: &[u8]) {
     let [time, tar] = split(data);
-    match export::verify(tar, milliseconds(time), &Expectations { document: None, previous: None }) {
+    let expected = Expectations { document: None, previous: None };
+    match export::verify(tar, &expected, &Trust::pinned(), milliseconds(time)) {
         Ok(verified) => no_failure(verified.checks()),
         Err(rejected) => one_failure(&rejected.checks, None),
     }
@@ -82,4 +84,19 @@ pub(crate) fn receipt(data: &[u8]) {
     let Ok(receipt) = Receipt::parse(data) else { return };
     reads_back(&receipt);
     assert_eq!(receipt::verify(&receipt, &[]), Err(receipt::Error::UnknownKey));
+}
+
+/// Parts: a keyset of ACI, a receipt. What has members that no signature covers is not read.
+pub(crate) fn aci_receipt(data: &[u8]) {
+    let [keyset, receipt] = split(data);
+    let keyset: Option<aci::Keyset> = serde_json::from_slice(keyset).ok();
+    let Ok(receipt) = aci::Receipt::parse(receipt) else { return };
+    reads_back(&receipt);
+    let Some(keyset) = keyset else { return };
+    reads_back(&keyset);
+    if aci::verify_receipt(&receipt, &keyset).is_ok() {
+        let mut other = receipt;
+        other.body.served_at ^= 1;
+        assert!(aci::verify_receipt(&other, &keyset).is_err(), "a receipt of another time is accepted");
+    }
 }

@@ -2,15 +2,12 @@
 
 pub(crate) mod azure;
 pub(crate) mod document;
-#[cfg(feature = "appliance")]
 pub(crate) mod documents;
 pub(crate) mod eventlog;
 pub(crate) mod log;
-#[cfg(feature = "appliance")]
 pub(crate) mod policy;
 pub(crate) mod snp;
 pub(crate) mod tdx;
-#[cfg(feature = "appliance")]
 pub(crate) mod wire;
 
 use cloister_attestation::check::{Check, Outcome, Stage, all_hold};

@@ -1,7 +1,8 @@
 //! SEV-SNP: report, certificates and revocation list, and the firmware image that a launch digest is computed from.
 
 use cloister_attestation::snp::launch::{CpuSignature, DirectBoot, Firmware, Shape, Vmm, launch_digest};
-use cloister_attestation::snp::{self, Endorsements, Evidence, Report, Roots};
+use cloister_attestation::snp::table::Table;
+use cloister_attestation::snp::{self, Endorsements, Evidence, MAX_CERTIFICATE_BYTES, Report, Roots};
 
 use super::{no_failure, one_bit_off, one_failure};
 use crate::parts::{milliseconds, optional, split};
@@ -18,7 +19,7 @@ pub(crate) fn verify(data: &[u8]) {
             no_failure(verified.checks());
             let claims = parsed.expect("what verifies can be parsed");
             assert_eq!(claims.claims_unverified(), verified.claims());
-            let _ = verified.observations();
+            let _ = verified.claims().observations();
             let other = one_bit_off(report).expect("a report is not empty");
             let other = Evidence { report: &other, endorsements };
             assert!(snp::verify(&other, &roots, milliseconds(time)).is_err(), "a report with another bit is accepted");
@@ -40,4 +41,14 @@ pub(crate) fn firmware(data: &[u8]) {
         let digest = launch_digest(&firmware, boot, &shape);
         assert_eq!(digest, launch_digest(&firmware, boot, &shape), "the same launch has the same digest");
     }
+}
+
+/// The host's table of certificates: whatever it says, each is a part of the table.
+pub(crate) fn table(data: &[u8]) {
+    let Ok(table) = Table::parse(data) else { return };
+    for certificate in [table.vcek, table.vlek, table.ask, table.ark].into_iter().flatten() {
+        assert!((1..=MAX_CERTIFICATE_BYTES).contains(&certificate.len()));
+        assert!(data.as_ptr_range().contains(&certificate.as_ptr()), "a certificate from outside the table");
+    }
+    assert_eq!([table.leaf(0), table.leaf(1), table.leaf(2)], [table.vcek, table.vlek, None]);
 }

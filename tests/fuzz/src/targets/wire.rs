@@ -1,11 +1,14 @@
 //! What reaches the enclave before anybody is known: PROXY header, encrypted bodies, signature headers, names.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::LazyLock;
 
 use cloister_enclave::ehbp::{Error, FrameLimits, KeyRing, Opener, PrivateKey};
 use cloister_enclave::identity::login::LoginName;
-use cloister_enclave::identity::signature::fuzz_claim;
+use cloister_enclave::identity::signature::{Claim, Refused, RequestKey, verify};
+use cloister_enclave::identity::opaque::{self, Record, Setup};
 use cloister_enclave::identity::token::Token;
+use cloister_enclave::keys::secret::Secret;
 use cloister_enclave::serve::proxy;
 use cloister_protocol::ids::{AssistantId, DocumentId, WorkspaceId};
 
@@ -76,9 +79,33 @@ fn drain(opener: &mut Opener) -> (Vec<Vec<u8>>, Result<(), Error>) {
     }
 }
 
-/// The headers of a signed request.
+/// The headers of a signed request, one a line. What is claimed stands in them; nobody here knows the key.
 pub(crate) fn request_signature(data: &[u8]) {
-    fuzz_claim(data);
+    let mut request = http::Request::builder().method("POST").uri("/api/v1/ask");
+    let names = ["signature-input", "signature", "content-digest", "ehbp-encapsulated-key"];
+    for (name, value) in names.into_iter().zip(data.split(|byte| *byte == b'\n')) {
+        request = request.header(name, value);
+    }
+    let Ok((parts, ())) = request.body(()).map(http::Request::into_parts) else { return };
+    let Ok(Some(claim)) = Claim::parse(&parts.headers) else { return };
+    let input = parts.headers.get("signature-input").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    assert!(input.contains(&format!("\"{}\"", claim.nonce())) && input.contains(&claim.created_s().to_string()));
+    let key = RequestKey::from_secret(Secret::new([1; 32]));
+    assert_eq!(verify(&parts, &claim, &key, 0, claim.created_s().saturating_mul(1000)), Err(Refused::Signature));
+}
+
+/// The messages of OPAQUE that come before anybody is known, as the text that they are.
+pub(crate) fn opaque(data: &[u8]) {
+    static SETUP: LazyLock<Setup> = LazyLock::new(|| {
+        Setup::from_bytes(opaque::generate().expose_secret()).expect("secrets that were just made")
+    });
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let login: LoginName = "somebody".parse().expect("a login name");
+    let _ = SETUP.start_registration(&login, text);
+    let _ = Record::parse(text);
+    if let Ok((started, _)) = SETUP.start_login(&login, None, text) {
+        assert!(started.finish(text).is_err(), "somebody without an account gets in");
+    }
 }
 
 /// Ids, tokens and login names: what is accepted has one spelling.
