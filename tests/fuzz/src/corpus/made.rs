@@ -1,6 +1,5 @@
 //! Inputs of the kinds that no published set has: our own documents, logs and receipts.
 
-use cloister_attestation::{aci, development};
 use cloister_attestation::document::{Document, Evidence, Tee};
 use cloister_attestation::encoding::{Hex, jcs, sha256};
 use cloister_attestation::export::{self, Attestation, Contents, LogKey};
@@ -8,15 +7,15 @@ use cloister_attestation::note::{Checkpoint, Vkey};
 use cloister_attestation::receipt::{self, Kind, LogRef, Receipt, ReceiptBody};
 use cloister_attestation::statement::{self, Build, ReceiptKey, State, Statement};
 use cloister_attestation::tlog;
+use cloister_attestation::{aci, development};
 use ed25519_dalek::SigningKey;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Seed;
 use crate::parts::join;
 
 const NOW_MS: u64 = 1_790_000_000_000;
 const NOW: [u8; 4] = 1_790_000_000_u32.to_le_bytes();
-const ORIGIN: &str = "fuzz.example/audit/t_1/0";
 
 pub(super) fn seeds() -> anyhow::Result<Vec<Seed>> {
     let mut seeds = Vec::new();
@@ -50,34 +49,47 @@ pub(super) fn statement() -> Statement {
 /// A log of three records and everything that attests it.
 struct Log {
     key: SigningKey,
+    origin: String,
     leaves: Vec<Vec<u8>>,
 }
 
 impl Log {
     fn new() -> Self {
-        let leaf = |seq: u64| {
+        let key = SigningKey::from_bytes(&[11; 32]);
+        let leaf = |seq: u64, operation: &str, d: Value| {
             jcs(&json!({
                 "v": 1, "seq": seq, "time": NOW_MS - 1000 + seq, "time_src": "host", "boot": "b1", "tenant": "t_1",
-                "ocsf": { "metadata": { "version": "1.9.0", "product": { "name": "Cloister" }, "event_code": "x" },
+                "ocsf": { "metadata": { "version": "1.9.0", "product": { "name": "Cloister" }, "event_code": operation },
                     "category_uid": 6, "class_uid": 6003, "activity_id": 1, "type_uid": 600_301, "severity_id": 1 },
-                "d": {},
+                "d": d,
             }))
         };
-        Self { key: SigningKey::from_bytes(&[11; 32]), leaves: (0..3).map(leaf).collect() }
+        let public_key = hex::encode(key.verifying_key().as_bytes());
+        let mut leaves = vec![leaf(0, "log.genesis", json!({ "public_key": public_key }))];
+        leaves.extend((1..3).map(|seq| leaf(seq, "chat.answer", json!({ "n": seq }))));
+        // A log is named after its first record.
+        let id: String = leaves
+            .iter()
+            .take(1)
+            .flat_map(|genesis| sha256(genesis).to_string().into_bytes())
+            .take(16)
+            .map(char::from)
+            .collect();
+        Self { key, origin: format!("fuzz.example/audit/t_1/{id}"), leaves }
     }
 
     fn vkey(&self) -> Vkey {
-        Vkey { name: ORIGIN.to_owned(), public_key: self.key.verifying_key().to_bytes() }
+        Vkey { name: self.origin.clone(), public_key: self.key.verifying_key().to_bytes() }
     }
 
     fn log_keys(&self) -> Vec<LogKey> {
-        vec![LogKey { origin: ORIGIN.to_owned(), vkey: self.vkey().to_string() }]
+        vec![LogKey { origin: self.origin.clone(), vkey: self.vkey().to_string() }]
     }
 
     fn checkpoint(&self) -> anyhow::Result<String> {
         let hashes: Vec<_> = self.leaves.iter().map(|leaf| tlog::leaf_hash(leaf)).collect();
         let size = u64::try_from(hashes.len())?;
-        Ok(Checkpoint { origin: ORIGIN.to_owned(), size, root: tlog::root(&hashes) }.sign(&self.key)?)
+        Ok(Checkpoint { origin: self.origin.clone(), size, root: tlog::root(&hashes) }.sign(&self.key)?)
     }
 
     fn statement(&self) -> Statement {
@@ -161,6 +173,6 @@ impl Log {
             documents: Vec::new(),
             policies_sha256: sha256(b"policies"),
         };
-        Receipt::sign(body, LogRef { origin: ORIGIN.to_owned(), index: 1 }, &self.key)
+        Receipt::sign(body, LogRef { origin: self.origin.clone(), index: 1 }, &self.key)
     }
 }

@@ -6,7 +6,7 @@ use cloister_attestation::receipt::{self, Receipt};
 use cloister_attestation::tlog::{self, Frontier, Hash, MemoryTree};
 use cloister_attestation::{Trust, aci};
 
-use super::{no_failure, one_failure, reads_back};
+use super::{no_failure, reads_back, some_failure};
 use crate::parts::{milliseconds, split};
 
 /// Parts: a verifier key, a signed note.
@@ -75,7 +75,7 @@ pub(crate) fn export(data: &[u8]) {
     let expected = Expectations { document: None, previous: None };
     match export::verify(tar, &expected, &Trust::pinned(), milliseconds(time)) {
         Ok(verified) => no_failure(verified.checks()),
-        Err(rejected) => one_failure(&rejected.checks, None),
+        Err(rejected) => some_failure(&rejected.checks),
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use cloister_enclave::ehbp::{Error, FrameLimits, KeyRing, Opener, PrivateKey};
 use cloister_enclave::identity::login::LoginName;
-use cloister_enclave::identity::signature::{Claim, Refused, RequestKey, verify};
 use cloister_enclave::identity::opaque::{self, Record, Setup};
+use cloister_enclave::identity::signature::{Claim, Refused, RequestKey, verify};
 use cloister_enclave::identity::token::Token;
 use cloister_enclave::keys::secret::Secret;
 use cloister_enclave::serve::proxy;
@@ -20,12 +20,12 @@ const LIMITS: FrameLimits = FrameLimits { frame_bytes: 4096, empty_frames: 4 };
 
 /// A header from the relay; and what our relay writes is read as what it meant.
 pub(crate) fn proxy_header(data: &[u8]) {
-    if let Some((fixed, payload)) = data.split_first_chunk::<16>() {
-        if let Ok(head) = proxy::Head::parse(fixed) {
-            assert!(head.payload_bytes() <= 520);
-            if let Some(payload) = payload.get(..head.payload_bytes()) {
-                let _ = head.source(payload);
-            }
+    if let Some((fixed, payload)) = data.split_first_chunk::<16>()
+        && let Ok(head) = proxy::Head::parse(fixed)
+    {
+        assert!(head.payload_bytes() <= 520);
+        if let Some(payload) = payload.get(..head.payload_bytes()) {
+            let _ = head.source(payload);
         }
     }
     let Some((address, ports)) = data.split_first_chunk::<16>() else { return };
@@ -96,9 +96,8 @@ pub(crate) fn request_signature(data: &[u8]) {
 
 /// The messages of OPAQUE that come before anybody is known, as the text that they are.
 pub(crate) fn opaque(data: &[u8]) {
-    static SETUP: LazyLock<Setup> = LazyLock::new(|| {
-        Setup::from_bytes(opaque::generate().expose_secret()).expect("secrets that were just made")
-    });
+    static SETUP: LazyLock<Setup> =
+        LazyLock::new(|| Setup::from_bytes(opaque::generate().expose_secret()).expect("secrets that were just made"));
     let Ok(text) = std::str::from_utf8(data) else { return };
     let login: LoginName = "somebody".parse().expect("a login name");
     let _ = SETUP.start_registration(&login, text);
