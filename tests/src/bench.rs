@@ -3,6 +3,7 @@
 //! Rounds alternate between the product and its peer, so that a machine whose speed drifts treats both alike, and the
 //! median round counts. Nothing here asserts: a figure that falls short is printed as such.
 
+pub mod attestation;
 pub mod embedding;
 pub mod life;
 mod peer;

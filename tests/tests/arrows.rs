@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Allowed arrows: a crate and what of ours it may use, development dependencies apart.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("cloister-attestation", &[]),
     ("cloister-models", &[]),
     ("cloister-protocol", &[]),
@@ -17,6 +17,17 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("cloister-host", &["cloister-protocol"]),
     ("cloister-verify", &["cloister-attestation", "cloister-policies", "cloister-protocol"]),
     ("cloister-synthetic", &["cloister-attestation"]),
+    (
+        "cloister-fuzz",
+        &[
+            "cloister-attestation",
+            "cloister-docworker",
+            "cloister-enclave",
+            "cloister-host",
+            "cloister-policies",
+            "cloister-protocol",
+        ],
+    ),
     (
         "cloister-tests",
         &[
@@ -128,6 +139,7 @@ fn invariant_10_unsafe_is_forbidden_everywhere() {
         "policies",
         "tests",
         "tests/synthetic",
+        "tests/fuzz",
     ] {
         let manifest = fs::read_to_string(root().join(package).join("Cargo.toml")).expect("a manifest");
         assert!(manifest.contains("[lints]\nworkspace = true"), "{package} does not take the workspace's lints");

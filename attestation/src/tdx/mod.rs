@@ -18,6 +18,7 @@ mod platform;
 mod published;
 mod quote;
 mod report;
+mod signatures;
 mod tcb;
 mod validity;
 mod verified;

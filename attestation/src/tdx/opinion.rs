@@ -1,6 +1,6 @@
 //! A second opinion: `dcap-qvl`, an independent implementation with parsers, path building and TCB rules of its own.
 //!
-//! It gets its ECDSA from *ring*, like everything else here; its usual backend, `RustCrypto`, is four times as slow and
+//! It gets its ECDSA from *ring*, like everything else here (see `signatures.rs`); its usual backend, `RustCrypto`, is four times as slow and
 //! would bring a second generation of those crates.
 //!
 //! What is accepted here has been accepted by both. `dcap-qvl` omits checks that this module makes (PCE id, upper half of
@@ -14,7 +14,6 @@ use dcap_qvl::signature::DerSigEncoder;
 use dcap_qvl::verify::QuoteVerifier;
 use dcap_qvl::x509::X509CertBackend;
 use dcap_qvl::{QuoteClaims, QuotePolicy};
-use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
 use sha2::{Digest as _, Sha256, Sha384};
 
@@ -23,6 +22,7 @@ use super::error::TcbError;
 use super::platform::Platform;
 use super::quote::Quote;
 use super::report::TdReport;
+use super::signatures;
 use super::tcb::TcbVerdict;
 
 /// `dcap-qvl` with its own codecs and *ring*'s ECDSA.
@@ -53,8 +53,7 @@ struct EcdsaP256Sha256;
 
 impl SignatureVerificationAlgorithm for EcdsaP256Sha256 {
     fn verify_signature(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
-        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, public_key);
-        key.verify(message, signature).map_err(|_| InvalidSignature)
+        signatures::verify(public_key, message, signature).then_some(()).ok_or(InvalidSignature)
     }
 
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {

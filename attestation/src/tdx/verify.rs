@@ -10,10 +10,11 @@ use super::plan::{PLAN, needs_collateral};
 use super::platform::Platform;
 use super::published::{QeIdentity, TcbInfo};
 use super::quote::{Certification, Header, Quote, parse_body};
+use super::signatures::{self, verify_fixed};
 use super::tcb::{self, QuotingEnclave, TcbVerdict};
 use super::validity::{Moment, Validity};
 use super::verified::{Evidence, Roots, Verified};
-use super::x509::{Cert, Crl, verify_fixed};
+use super::x509::{Cert, Crl};
 use crate::check::{Checklist, Rejected};
 
 /// Verifies TDX evidence as of `now_ms` (Unix milliseconds).
@@ -23,7 +24,8 @@ use crate::check::{Checklist, Rejected};
 /// The first step that fails, together with all checks: those after it are reported as not done.
 pub fn verify(evidence: &Evidence<'_>, roots: &Roots, now_ms: u64) -> Result<Verified, Rejected<Error>> {
     let mut checks = Checklist::new(PLAN);
-    match (Steps { checks: &mut checks, roots, now_s: now_ms / 1000 }).run(evidence) {
+    let mut steps = Steps { checks: &mut checks, roots, now_s: now_ms / 1000 };
+    match signatures::remembering(|| steps.run(evidence)) {
         Ok(facts) => Ok(Verified {
             version: facts.quote.header.version,
             user_data: facts.quote.header.user_data,

@@ -6,7 +6,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ring::signature::{ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use x509_cert::Version;
 use x509_cert::certificate::TbsCertificate;
 use x509_cert::crl::TbsCertList;
@@ -18,6 +17,7 @@ use x509_cert::name::Name;
 use x509_cert::spki::AlgorithmIdentifierRef;
 use x509_cert::time::Time;
 
+use super::signatures;
 use super::validity::Validity;
 
 /// The longest certificate that is looked at.
@@ -156,7 +156,7 @@ impl Cert {
 
     /// Whether this certificate's key made the signature (r ‖ s) over `message`.
     pub(super) fn signed(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        verify_fixed(&self.key, message, signature)
+        signatures::verify_fixed(&self.key, message, signature)
     }
 }
 
@@ -214,13 +214,8 @@ impl Signed {
     }
 
     fn verifies_under(&self, key: &[u8; 65]) -> bool {
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key).verify(&self.content, &self.signature).is_ok()
+        signatures::verify(key, &self.content, &self.signature)
     }
-}
-
-/// Verifies a signature of the form r ‖ s under an uncompressed P-256 point.
-pub(super) fn verify_fixed(key: &[u8; 65], message: &[u8], signature: &[u8; 64]) -> bool {
-    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key).verify(message, signature).is_ok()
 }
 
 /// Refuses unknown critical extensions, and repeated ones.

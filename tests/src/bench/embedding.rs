@@ -39,7 +39,7 @@ pub fn run(setup: &Setup<'_>) -> anyhow::Result<Vec<Figure>> {
     let embedder = Embedder::load(&setup.models.join(&entry.file), &entry.sha256, THREADS)?;
     let texts = texts(&embedder)?;
     let tokens: usize = texts.iter().map(|text| embedder.count_tokens(text)).sum();
-    let mut peer = Peer::start(setup.python, "embedding_peer.py", &[setup.peer_model])?;
+    let mut peer = Peer::python(setup.python, "embedding_peer.py", &[setup.peer_model])?;
     let theirs: Vec<Vec<f32>> = peer.ask(&texts)?;
     let similarity = least_similarity(&embedder.embed(&texts)?, &theirs)?;
     ensure!(similarity > 0.99, "the two sides compute different vectors (cosine {similarity})");

@@ -1,4 +1,4 @@
-//! A peer in Python: one long-lived process that answers each line of JSON with a line of JSON.
+//! A peer: one long-lived process that answers each line of JSON with a line of JSON.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -19,15 +19,18 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Starts a script of `deploy/bench.d`.
-    pub(super) fn start<A: AsRef<OsStr>>(python: &Path, script: &str, args: &[A]) -> anyhow::Result<Self> {
-        let mut process = Command::new(python)
-            .arg(checkout().join("deploy/bench.d").join(script))
-            .args(args)
+    /// Starts a script of `deploy/bench.d` in Python.
+    pub(super) fn python<A: AsRef<OsStr>>(python: &Path, script: &str, args: &[A]) -> anyhow::Result<Self> {
+        Self::start(Command::new(python).arg(checkout().join("deploy/bench.d").join(script)).args(args))
+    }
+
+    /// Starts a program.
+    pub(super) fn start(command: &mut Command) -> anyhow::Result<Self> {
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("start the peer {script}"))?;
+            .with_context(|| format!("start the peer {}", command.get_program().display()))?;
         let input = process.stdin.take().context("its input")?;
         let output = BufReader::new(process.stdout.take().context("its output")?);
         Ok(Self { process, input, output })

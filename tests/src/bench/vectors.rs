@@ -55,7 +55,7 @@ pub fn run(setup: &Setup<'_>) -> anyhow::Result<Vec<Figure>> {
     let files = [setup.cache.join("vectors.f32"), setup.cache.join("queries.f32")];
     write(&files[0], &vectors)?;
     write(&files[1], &queries)?;
-    let mut peer = Peer::start(setup.python, "vectors_peer.py", &files)?;
+    let mut peer = Peer::python(setup.python, "vectors_peer.py", &files)?;
 
     let mut build = (Vec::new(), Vec::new());
     let mut index = Index::default();

@@ -27,6 +27,12 @@ struct Cli {
     /// Folder for what takes long to make and is kept.
     #[arg(long, default_value = "var/bench")]
     cache: PathBuf,
+    /// The program of the peers that verify evidence.
+    #[arg(long)]
+    attestation_peers: Option<PathBuf>,
+    /// The published attestation cases.
+    #[arg(long)]
+    cases: Option<PathBuf>,
     /// Folder of the models.
     #[arg(long, default_value = "var/models")]
     models: PathBuf,
@@ -46,6 +52,8 @@ enum What {
     Embedding,
     /// Vector search beside hnswlib.
     Vectors,
+    /// Verification of evidence beside sev and dcap-qvl.
+    Attestation,
 }
 
 #[tokio::main]
@@ -84,6 +92,14 @@ async fn main() -> anyhow::Result<()> {
             cache: &cli.cache,
         };
         figures.extend(tokio::task::block_in_place(|| bench::vectors::run(&setup))?);
+    }
+    if wanted(What::Attestation) {
+        let setup = bench::attestation::Setup {
+            cases: cli.cases.as_deref().context("--cases names the published attestation cases")?,
+            peers: cli.attestation_peers.as_deref().context("deploy/bench builds the peers that verify evidence")?,
+            dir: dir.path(),
+        };
+        figures.extend(tokio::task::block_in_place(|| bench::attestation::run(&setup))?);
     }
     print(&figures, cli.json)
 }

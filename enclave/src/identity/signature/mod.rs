@@ -24,7 +24,7 @@ use hmac::{Hmac, Mac};
 use http::request::Parts;
 use sha2::Sha256;
 
-pub use parse::{Claim, fuzz_claim};
+pub use parse::Claim;
 pub use replay::NonceCache;
 
 use crate::keys::secret::Secret;
