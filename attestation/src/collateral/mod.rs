@@ -20,11 +20,8 @@ mod services;
 pub use judge::verify;
 pub use services::{Services, Update};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::azure::{self, HclReport, ReportKind};
 use crate::document::{Collateral, Evidence, SnpCollateral, Tee};
-use crate::encoding::{Digest, Hex};
 use crate::snp::{self, Product};
 use crate::tdx;
 
@@ -196,17 +193,6 @@ pub fn assemble(evidence: &Evidence, known: &Collateral, responses: &[Response])
         Some(largest) if size > MAX_BYTES => Err(Error::TooLarge(largest.kind)),
         Some(_) | None => Ok(collateral),
     }
-}
-
-/// What a plan asks for, as a digest: collateral gathered for another one is of another chip, TCB or model.
-#[must_use]
-pub fn subject(requests: &[Request]) -> Digest {
-    let mut hash = Sha256::new();
-    for request in requests {
-        hash.update(request.url.as_bytes());
-        hash.update([0]);
-    }
-    Hex(hash.finalize().into())
 }
 
 /// The answers, at most one of each kind, none larger than it may be.
