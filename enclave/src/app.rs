@@ -87,7 +87,7 @@ pub struct App {
     pub page: Page,
     /// What the Tinfoil door serves.
     pub tinfoil: Tinfoil,
-    attestation: Attestation,
+    attestation: Arc<Attestation>,
     statement: Statement,
     phase: watch::Sender<Phase>,
 }

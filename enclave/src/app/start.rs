@@ -66,6 +66,9 @@ pub enum StartError {
     /// A root of the configuration is not one.
     #[error("a file of attestation.insecure_trust_roots cannot be used")]
     TrustRoot,
+    /// Nobody can be asked for collateral.
+    #[error("collateral cannot be gathered")]
+    Collateral(#[from] attest::collateral::FetchError),
     /// Self-attestation did not succeed.
     #[error("the process cannot attest itself")]
     Attestation(#[from] attest::Error),
@@ -155,7 +158,8 @@ impl App {
         let hpke = PrivateKey::from_bytes(keyset.hpke().expose_secret())?;
         let tls_key = PrivatePkcs8KeyDer::from(keyset.tls_pkcs8());
         let tls_spki = tls::spki(&tls_key)?;
-        let attestation = evidence::attestation(&config).await?;
+        let attestation = Arc::new(evidence::attestation(&config).await?);
+        let keeper = evidence::keeper(&config, &attestation, &store, &clock)?;
         let (tls, tinfoil) = doors::tls(&attestation, &tls_key, config.public_host.name(), hpke.public())?;
         let setup = opaque::Setup::from_bytes(keyset.opaque_setup())?;
         let facts = Facts {
@@ -206,9 +210,15 @@ impl App {
             tls,
             statement,
         };
+        if let Some(keeper) = &keeper {
+            keeper.prepare().await?;
+        }
         app.attestation.self_attest(app.statement_now(), app.clock.now_ms())?;
         link::offer(&app).await?;
         app.tracker.spawn(Arc::clone(&app.identity).sweep_until(app.stopping.child_token()));
+        if let Some(keeper) = keeper {
+            app.tracker.spawn(keeper.run_until(app.stopping.child_token()));
+        }
         app.documents.resume().map_err(StartError::Documents)?;
         Ok(app)
     }

@@ -1,6 +1,9 @@
 //! From the raw file to the checked configuration: one pass, every mistake noted.
 
+mod collateral;
+
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -182,11 +185,15 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
     let models = c.required("models", raw.models, "must be a table").and_then(|t| models(c, t));
     let enrolment_link_file = c.required("enrolment", raw.enrolment, "must be a table").and_then(|t| enrolment(c, t));
     let identity = c.required("identity", raw.identity, "must be a table").and_then(|t| identity(c, t));
-    let egress_allow = c.required("egress", raw.egress, "must be a table").and_then(|t| egress(c, t));
+    let egress = c.required("egress", raw.egress, "must be a table").and_then(|t| egress(c, t));
+    if let (Some(tee), Some(table), Some((allow, relay))) = (tee, &attestation, &egress) {
+        collateral::check_egress(c, tee, &table.collateral, allow, *relay);
+    }
     let limits = c.required("limits", raw.limits, "must be a table").and_then(|t| limits(c, t));
     let log = c.required("log", raw.log, "must be a table").and_then(|t| log(c, t));
     c.unknown("", &raw.unknown);
     let (root_key, recovery_recipient) = root_key?;
+    let (egress_allow, egress_relay) = egress?;
     Some(Config {
         tee: tee?,
         attestation,
@@ -201,7 +208,8 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
         models: models?,
         enrolment_link_file: enrolment_link_file?,
         identity: identity?,
-        egress_allow: egress_allow?,
+        egress_allow,
+        egress_relay,
         limits: limits?,
         log: log?,
     })
@@ -218,7 +226,8 @@ fn attestation(c: &mut Checker, tee: Option<Tee>, raw: Field<RawAttestation>) ->
         }
         return None;
     }
-    let raw = c.required("attestation", raw, TABLE)?;
+    let mut raw = c.required("attestation", raw, TABLE)?;
+    let collateral = collateral::collateral(c, &mut raw);
     let tsm_report = c.path("attestation.tsm_report", raw.tsm_report);
     let level = c.optional("attestation.privilege_level", raw.privilege_level, LEVEL);
     let privilege_level = level.and_then(|level| u8::try_from(level).ok().filter(|level| *level <= 3));
@@ -231,7 +240,7 @@ fn attestation(c: &mut Checker, tee: Option<Tee>, raw: Field<RawAttestation>) ->
     }
     c.unknown("attestation.", &raw.unknown);
     let insecure_trust_roots = roots.into_iter().map(PathBuf::from).collect();
-    Some(Attestation { tsm_report: tsm_report?, privilege_level, insecure_trust_roots })
+    Some(Attestation { tsm_report: tsm_report?, privilege_level, insecure_trust_roots, collateral: collateral? })
 }
 
 /// `protects` where hardware does: a key in a file beside the data is refused there.
@@ -313,9 +322,12 @@ fn identity(c: &mut Checker, raw: RawIdentity) -> Option<Settings> {
     })
 }
 
-fn egress(c: &mut Checker, raw: RawEgress) -> Option<Vec<String>> {
+/// What is allowed, and where the relay listens for it.
+fn egress(c: &mut Checker, raw: RawEgress) -> Option<(Vec<String>, Option<SocketAddr>)> {
     const WANTED: &str = "must be a list of \"host:port\", empty to allow nothing";
+    const RELAY: &str = "must be the address and port of the relay's egress listener";
     let allow = c.required("egress.allow", raw.allow, WANTED);
+    let relay = c.optional_parsed("egress.relay", raw.relay, RELAY, |relay| relay.parse().ok());
     c.unknown("egress.", &raw.unknown);
     let mut allow = allow?;
     if !allow.iter().all(|to| PublicHost::parse(to).is_some_and(|host| host.port.is_some())) {
@@ -323,7 +335,7 @@ fn egress(c: &mut Checker, raw: RawEgress) -> Option<Vec<String>> {
     }
     allow.sort();
     allow.dedup();
-    Some(allow)
+    Some((allow, relay))
 }
 
 fn limits(c: &mut Checker, raw: RawLimits) -> Option<Limits> {

@@ -4,6 +4,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PSS_SHA384, RsaKeyPair};
 
@@ -152,8 +154,23 @@ impl Amd {
         let extension = |(id, value): (&[u8], Vec<u8>)| sequence(&[oid(&[AMD_ARC, id].concat()), octets(&value)]);
         let extensions = line.extensions(&chip).into_iter().map(extension).collect();
         let vcek = certificate(&name("SEV-VCEK"), p384_spki(&vcek_key), extensions, (&ask_name, ask_key))?;
-        let crl = sign(&empty_crl(&ark_name), ark_key)?;
+        let crl = sign(&empty_crl(&ark_name, b"491231235959Z"), ark_key)?;
         Ok(Self { company, line, version, chip, vcek_key, ark, ask, vcek, crl, hands_out_table: true })
+    }
+
+    /// A revocation list that was current for the first half of 2024 only.
+    ///
+    /// # Errors
+    /// If it cannot be signed.
+    pub fn expired_crl(&self) -> anyhow::Result<Vec<u8>> {
+        let [ark_key, _] = self.company.as_ref();
+        sign(&empty_crl(&name(&format!("ARK-{}", self.line.name())), b"240630000000Z"), ark_key)
+    }
+
+    /// Intermediate and root as AMD publishes them: PEM, one after the other.
+    #[must_use]
+    pub fn chain_pem(&self) -> String {
+        [&self.ask, &self.ark].map(|der| pem(der)).concat()
     }
 
     /// A report over these bytes.
@@ -283,8 +300,14 @@ fn tbs(issuer: &[u8], subject: &[u8], key: Vec<u8>, extensions: &[Vec<u8>]) -> V
     ])
 }
 
-fn empty_crl(issuer: &[u8]) -> Vec<u8> {
-    let (from, until) = (tlv(0x17, b"240101000000Z"), tlv(0x17, b"491231235959Z"));
+fn pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+fn empty_crl(issuer: &[u8], until: &[u8]) -> Vec<u8> {
+    let (from, until) = (tlv(0x17, b"240101000000Z"), tlv(0x17, until));
     sequence(&[integer(1), PSS_SHA384.to_vec(), issuer.to_vec(), from, until])
 }
 
