@@ -144,6 +144,8 @@ pub enum RootKeySlot {
         /// The file; made at the first start, mode 0600.
         file: PathBuf,
     },
+    /// The key that AMD's secure processor derives for this guest. There is a recovery recipient beside it.
+    Snp,
 }
 
 /// A model file. It belongs to the host and is believed only by its digest.

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -336,4 +336,33 @@ fn dc_05_dc_10_a_folder_that_the_operator_filled_needs_no_network() {
     guest.accepted(&appliance);
     assert!(!log(&appliance).contains("as far as possible"));
     appliance.stop().unwrap();
+}
+
+#[test]
+fn dc_04_a_guest_without_its_device_says_that_it_derives_no_key() {
+    if Path::new("/dev/sev-guest").exists() {
+        return;
+    }
+    let guest = Guest::new();
+    let mut config: toml::Table = {
+        // Written by a start that succeeds, so that everything else in it is right.
+        let appliance = Appliance::start(guest.options()).unwrap();
+        let text = fs::read_to_string(appliance.data().join("enclave.toml")).unwrap();
+        appliance.stop().unwrap();
+        toml::from_str(&text).unwrap()
+    };
+    let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    let mut root_key = toml::Table::new();
+    root_key.insert("slot".to_owned(), "snp".into());
+    root_key.insert("recovery_recipient".to_owned(), recipient.into());
+    config.insert("root_key".to_owned(), root_key.into());
+    config.insert("data_dir".to_owned(), guest.file("fresh").display().to_string().into());
+    let file = guest.file("snp.toml");
+    fs::write(&file, toml::to_string(&config).unwrap()).unwrap();
+    let program = tools::binaries().unwrap().join("cloister-enclave");
+    let output = std::process::Command::new(program).arg("run").arg("--config").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("no derived key: /dev/sev-guest cannot be opened"), "{said}");
+    assert!(!guest.file("fresh").join("key-slots.json").exists(), "nothing was made");
 }

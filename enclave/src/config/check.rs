@@ -1,6 +1,7 @@
 //! From the raw file to the checked configuration: one pass, every mistake noted.
 
 mod collateral;
+mod root_key;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,16 +12,13 @@ use cloister_models::{ModelDigest, Template};
 
 use super::raw::{
     Field, RawAttestation, RawConfig, RawEgress, RawEnrolment, RawIdentity, RawLimits, RawLog, RawModel, RawModels,
-    RawRootKey, Unknown,
+    Unknown,
 };
-use super::{
-    Attestation, Config, Limits, Listen, Log, LogFormat, Mistake, Model, Models, ProxyHeader, RootKeySlot, Tee,
-};
+use super::{Attestation, Config, Limits, Listen, Log, LogFormat, Mistake, Model, Models, ProxyHeader, Tee};
 use crate::identity::Settings;
 use crate::tenancy::Name;
 
 const TEE: &str = "must be \"auto\", \"sev-snp\", \"tdx\" or \"development\"";
-const DEVELOPMENT_SLOT: &str = "must be \"development\", which real TEEs refuse; their own slots are still to come";
 
 /// The name that clients use: a DNS name or an IP address, with a port where it is not 443.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +179,8 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
     let data_dir = c.path("data_dir", raw.data_dir);
     let web_dir = c.path("web_dir", raw.web_dir);
     let docworker = c.path("docworker", raw.docworker);
-    let root_key = c.required("root_key", raw.root_key, "must be a table").and_then(|t| root_key(c, protects, t));
+    let root_key =
+        c.required("root_key", raw.root_key, "must be a table").and_then(|t| root_key::root_key(c, tee, protects, t));
     let models = c.required("models", raw.models, "must be a table").and_then(|t| models(c, t));
     let enrolment_link_file = c.required("enrolment", raw.enrolment, "must be a table").and_then(|t| enrolment(c, t));
     let identity = c.required("identity", raw.identity, "must be a table").and_then(|t| identity(c, t));
@@ -241,21 +240,6 @@ fn attestation(c: &mut Checker, tee: Option<Tee>, raw: Field<RawAttestation>) ->
     c.unknown("attestation.", &raw.unknown);
     let insecure_trust_roots = roots.into_iter().map(PathBuf::from).collect();
     Some(Attestation { tsm_report: tsm_report?, privilege_level, insecure_trust_roots, collateral: collateral? })
-}
-
-/// `protects` where hardware does: a key in a file beside the data is refused there.
-fn root_key(c: &mut Checker, protects: bool, raw: RawRootKey) -> Option<(RootKeySlot, Option<String>)> {
-    let development = |slot: &str| (slot == "development" && !protects).then_some(());
-    let slot = c.parsed("root_key.slot", raw.slot, DEVELOPMENT_SLOT, development);
-    let file = c.path("root_key.file", raw.file);
-    const RECIPIENT: &str = "must be an age X25519 recipient (age1…)";
-    let recipient = c.optional("root_key.recovery_recipient", raw.recovery_recipient, RECIPIENT);
-    if recipient.as_ref().is_some_and(|r| r.parse::<age::x25519::Recipient>().is_err()) {
-        c.note("root_key.recovery_recipient", RECIPIENT);
-    }
-    c.unknown("root_key.", &raw.unknown);
-    slot?;
-    Some((RootKeySlot::Development { file: file? }, recipient))
 }
 
 fn models(c: &mut Checker, raw: RawModels) -> Option<Models> {
