@@ -207,6 +207,13 @@ pub struct Rejected<E> {
     pub error: E,
 }
 
+impl<E> Rejected<E> {
+    /// The same refusal, with its reason as a part of another kind of reasons.
+    pub(crate) fn map<F>(self, error: impl FnOnce(E) -> F) -> Rejected<F> {
+        Rejected { checks: self.checks, error: error(self.error) }
+    }
+}
+
 /// What kind of answer a verdict is; the exit codes of `cloister-verify`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -16,12 +16,14 @@
 pub mod aci;
 pub mod azure;
 pub mod check;
+pub mod collateral;
 pub mod development;
 pub mod document;
 pub mod encoding;
 pub mod eventlog;
 pub mod export;
 pub mod note;
+mod pem;
 mod reader;
 pub mod receipt;
 pub mod snp;

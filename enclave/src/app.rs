@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 pub use answering::Answering;
 pub use doors::Tinfoil;
 pub use models::{LoadedModels, ModelError};
-pub use start::{StartError, new_owner_link, unseal};
+pub use start::{StartError, new_owner_link, recover, unseal};
 
 use crate::access::Access;
 use crate::answers::Answers;
@@ -87,7 +87,7 @@ pub struct App {
     pub page: Page,
     /// What the Tinfoil door serves.
     pub tinfoil: Tinfoil,
-    attestation: Attestation,
+    attestation: Arc<Attestation>,
     statement: Statement,
     phase: watch::Sender<Phase>,
 }

@@ -7,16 +7,21 @@ mod logging;
 mod run;
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use cloister_enclave::app::{new_owner_link, unseal};
+use cloister_enclave::app::{new_owner_link, recover, unseal};
 use cloister_enclave::clock::{Clock, SystemClock};
 use cloister_enclave::config::Config;
 use cloister_enclave::openapi;
+use zeroize::Zeroizing;
+
+/// A file of one age identity and what age writes around it.
+const MAX_IDENTITY_BYTES: usize = 4096;
 
 /// The confidential service of a Cloister appliance. Runs inside the TEE.
 #[derive(Parser)]
@@ -35,8 +40,20 @@ enum Command {
     /// Print a one-time enrolment link for the first owner. The service must not be running, and the organisation must
     /// not be founded yet; links made earlier stop working.
     NewEnrolment(ConfigFile),
+    /// Open the store by the owner's recovery identity and give this machine a key slot of its own, in the place of those it
+    /// had: after an update of the image, on another chip, or when a key file was lost. The service must not be running.
+    Recover(Recover),
     /// Print the `OpenAPI` document of the service.
     PrintOpenapi,
+}
+
+#[derive(clap::Args)]
+struct Recover {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The file with the age identity (AGE-SECRET-KEY-1…); `-` for standard input, so that it need not touch a disk.
+    #[arg(long, value_name = "FILE")]
+    identity: PathBuf,
 }
 
 #[derive(clap::Args)]
@@ -70,6 +87,7 @@ pub(crate) fn main() -> ExitCode {
             Exit::Done
         }),
         Command::NewEnrolment(file) => with_config(&file.config, |config| new_enrolment(&config)),
+        Command::Recover(Recover { file, identity }) => with_config(&file.config, |config| restore(&config, &identity)),
         Command::PrintOpenapi => {
             print(openapi::document().trim_end());
             Exit::Done
@@ -86,6 +104,37 @@ fn with_config(path: &Path, then: impl FnOnce(Config) -> Exit) -> Exit {
             Exit::Config
         }
     }
+}
+
+fn restore(config: &Config, identity: &Path) -> Exit {
+    let Ok(identity) = read_identity(identity) else {
+        complain(&"the file of the recovery identity cannot be read");
+        return Exit::NotStarted;
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    match recover(config, &clock, &identity) {
+        Ok(()) => {
+            print("this machine has a key slot of its own again");
+            Exit::Done
+        }
+        Err(error) => {
+            complain_chain(&error);
+            Exit::NotStarted
+        }
+    }
+}
+
+/// The line of an age identity; comment lines, as age writes them, are passed over.
+fn read_identity(path: &Path) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::with_capacity(MAX_IDENTITY_BYTES));
+    let limit = u64::try_from(MAX_IDENTITY_BYTES).unwrap_or(u64::MAX);
+    if path == Path::new("-") {
+        io::stdin().lock().take(limit).read_to_string(&mut text)?;
+    } else {
+        File::open(path)?.take(limit).read_to_string(&mut text)?;
+    }
+    let identity = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(Zeroizing::new(identity.unwrap_or_default().to_owned()))
 }
 
 fn new_enrolment(config: &Config) -> Exit {

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cloister_attestation::collateral::Services;
 use cloister_models::{ModelDigest, Template};
 
 pub use check::PublicHost;
@@ -95,6 +96,26 @@ pub struct Attestation {
     /// Certificates (DER) that self-attestation trusts in the place of AMD's and Intel's: for tests with synthetic
     /// evidence. Real evidence does not verify under them, and relying parties refuse what does.
     pub insecure_trust_roots: Vec<PathBuf>,
+    /// Where collateral comes from, besides the host's certificate table.
+    pub collateral: Collateral,
+}
+
+/// Where certificates, revocation lists and what else verifies evidence come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collateral {
+    /// A folder that the operator fills.
+    pub folder: Option<PathBuf>,
+    /// AMD and Intel, or mirrors of theirs; none where nobody is to be asked.
+    pub network: Option<CollateralNetwork>,
+}
+
+/// Whom to ask for collateral, through the relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollateralNetwork {
+    /// Where they are.
+    pub services: Services,
+    /// The authorities (PEM) whose certificates servers must have, in the place of the public ones.
+    pub authorities: Option<PathBuf>,
 }
 
 /// Where the service listens.
@@ -123,6 +144,8 @@ pub enum RootKeySlot {
         /// The file; made at the first start, mode 0600.
         file: PathBuf,
     },
+    /// The key that AMD's secure processor derives for this guest. There is a recovery recipient beside it.
+    Snp,
 }
 
 /// A model file. It belongs to the host and is believed only by its digest.
@@ -237,6 +260,8 @@ pub struct Config {
     pub identity: Settings,
     /// Destinations that the relay may connect to for the enclave, `host:port`, sorted; part of the statement.
     pub egress_allow: Vec<String>,
+    /// The relay's egress listener, where something uses the way out.
+    pub egress_relay: Option<SocketAddr>,
     /// Bounds.
     pub limits: Limits,
     /// Logging.

@@ -3,6 +3,10 @@
 //! The enclave opens no connection of its own; the relay's egress listener is the only way out, and it enforces the
 //! same list on its side.
 
+mod relay;
+
+pub use relay::{Egress, Error};
+
 use sha2::{Digest, Sha256};
 
 /// The allowed destinations, `host:port`, sorted and without doubles.

@@ -1,6 +1,7 @@
 //! Configuration: the samples are right, and everything wrong is said at once, by name and never by value.
 
-use cloister_enclave::config::{Config, Error, Listen, ProxyHeader, Tee};
+use cloister_attestation::collateral::Services;
+use cloister_enclave::config::{Collateral, Config, Error, Listen, ProxyHeader, RootKeySlot, Tee};
 
 const SAMPLE: &str = include_str!("../../deploy/config/enclave.development.toml");
 
@@ -123,4 +124,80 @@ fn hardware_says_where_its_reports_come_from_and_the_development_tee_does_not() 
 #[test]
 fn a_key_beside_the_data_is_refused_where_hardware_protects() {
     assert_eq!(mistakes(&on_hardware("sev-snp", "tsm_report = \"/t\"")), ["root_key.slot"]);
+}
+
+/// The sample for a guest, with what it wants filled in.
+fn hardware() -> String {
+    const SAMPLE: &str = include_str!("../../deploy/config/enclave.sev-snp.toml");
+    assert_eq!(mistakes(SAMPLE), ["root_key.recovery_recipient"], "somebody's own recipient, and nothing else");
+    let recipient = age::x25519::Identity::generate().to_public().to_string();
+    SAMPLE.replacen("\"age1…\"", &format!("\"{recipient}\""), 1)
+}
+
+/// Every mistake as it is shown.
+fn said(text: &str) -> String {
+    match Config::parse(text) {
+        Err(Error::Mistakes(mistakes)) => mistakes.to_string(),
+        other => panic!("expected mistakes, got {other:?}"),
+    }
+}
+
+#[test]
+fn dc_05_the_sample_for_a_guest_asks_amd_through_the_relay_and_has_a_key_of_its_own() {
+    let config = Config::parse(&hardware()).unwrap();
+    assert!(config.is_for_hardware());
+    assert_eq!(config.root_key, RootKeySlot::Snp);
+    assert!(config.recovery_recipient.is_some());
+    assert!(config.egress_relay.is_some());
+    let collateral = config.attestation.unwrap().collateral;
+    assert_eq!(collateral.network.unwrap().services, Services::vendors());
+    let without = Config::parse(&on_hardware("auto", "tsm_report = \"/t\"\ninsecure_trust_roots = [\"a\"]")).unwrap();
+    assert_eq!(without.attestation.unwrap().collateral, Collateral::default(), "nobody is asked unless it says so");
+}
+
+#[test]
+fn dc_05_whom_collateral_is_asked_of_must_be_allowed_and_is_named() {
+    let closed = hardware().replacen("allow = [\"kdsintf.amd.com:443\"]", "allow = []", 1);
+    assert!(said(&closed).starts_with("egress.allow: must name \"kdsintf.amd.com:443\""), "{}", said(&closed));
+    let relay = hardware().replacen("relay = ", "# relay = ", 1);
+    assert_eq!(mistakes(&relay), ["egress.relay"]);
+    let auto = hardware().replacen("tee = \"sev-snp\"", "tee = \"auto\"", 1);
+    let said = said(&auto);
+    for intel in ["\"api.trustedservices.intel.com:443\"", "\"certificates.trustedservices.intel.com:443\""] {
+        assert!(said.contains(intel), "{said}");
+    }
+    assert!(!said.contains("kdsintf"), "{said}");
+
+    let with =
+        |line: &str| hardware().replacen("collateral = \"egress\"", &format!("collateral = \"egress\"\n{line}"), 1);
+    let mirror = with("kds_url = \"https://mirror.example:8443/kds\"");
+    assert_eq!(mistakes(&mirror), ["egress.allow"]);
+    let mirror = mirror.replacen("kdsintf.amd.com:443\"]", "mirror.example:8443\"]", 1);
+    let services = Config::parse(&mirror).unwrap().attestation.unwrap().collateral.network.unwrap().services;
+    assert_eq!(services.kds, "https://mirror.example:8443/kds");
+    for wrong in
+        ["http://mirror.example", "https://u@mirror.example", "https://", "https://m.example/?a=b", "https://M.example"]
+    {
+        assert_eq!(mistakes(&with(&format!("kds_url = \"{wrong}\""))), ["attestation.kds_url"], "{wrong}");
+    }
+    assert_eq!(mistakes(&with("pcs_update = \"late\"")), ["attestation.pcs_update"]);
+    // What is for asking is refused where nobody is asked.
+    let folder = hardware().replacen("collateral = \"egress\"", "collateral = \"none\"\ncollateral_dir = \"/c\"", 1);
+    let collateral = Config::parse(&folder).unwrap().attestation.unwrap().collateral;
+    assert_eq!((collateral.folder.unwrap().to_str(), collateral.network), (Some("/c"), None));
+    let idle = hardware().replacen("collateral = \"egress\"", "collateral = \"none\"\ncollateral_ca = \"ca.pem\"", 1);
+    assert_eq!(mistakes(&idle), ["attestation.collateral_ca"]);
+    assert_eq!(mistakes(&hardware().replacen("\"egress\"", "\"web\"", 1)), ["attestation.collateral"]);
+}
+
+#[test]
+fn dc_04_a_slot_of_the_machines_own_is_never_the_only_one_and_tdx_has_none() {
+    let hardware = hardware();
+    let lines: Vec<&str> = hardware.lines().filter(|line| !line.starts_with("recovery_recipient")).collect();
+    assert_eq!(mistakes(&lines.join("\n")), ["root_key.recovery_recipient"]);
+    let tdx = hardware.replacen("tee = \"sev-snp\"", "tee = \"tdx\"", 1).replacen("\"egress\"", "\"none\"", 1);
+    assert!(said(&tdx).contains("key broker"), "{}", said(&tdx));
+    let file = hardware.replacen("slot = \"snp\"", "slot = \"snp\"\nfile = \"k\"", 1);
+    assert_eq!(mistakes(&file), ["root_key.file"]);
+    assert_eq!(mistakes(&SAMPLE.replacen("slot = \"development\"", "slot = \"snp\"", 1)), ["root_key.slot"]);
 }

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use age::secrecy::ExposeSecret as _;
 use support::{SAMPLE, tiny_embedder};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cloister-enclave");
@@ -146,4 +147,40 @@ fn a_model_with_a_wrong_digest_keeps_the_process_from_starting() {
     let output = call(&["run", "--config", config.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("model"));
+}
+
+#[test]
+fn dc_04_the_owner_gives_a_machine_that_lost_its_key_a_slot_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let owner = age::x25519::Identity::generate();
+    let text = std::fs::read_to_string(&config).unwrap();
+    let recipient = format!("\nrecovery_recipient = \"{}\"\n# recovery_recipient", owner.to_public());
+    let text = text.replacen("\n# recovery_recipient", &recipient, 1);
+    std::fs::write(&config, text).unwrap();
+    let running = Running::start(&config);
+    running.signal("TERM");
+    assert_eq!(running.end().0, Some(0));
+
+    std::fs::remove_file(dir.path().join("enclave/root-key.development")).unwrap();
+    let lost = call(&["run", "--config", config.to_str().unwrap()]);
+    assert_eq!(lost.status.code(), Some(1), "{}", String::from_utf8_lossy(&lost.stderr));
+    let identity = dir.path().join("owner.key");
+    let write = |identity_of: &age::x25519::Identity| {
+        let secret = identity_of.to_string();
+        std::fs::write(&identity, format!("# created: today\n{}\n", secret.expose_secret())).unwrap();
+        secret
+    };
+    let recover = ["recover", "--config", config.to_str().unwrap(), "--identity", identity.to_str().unwrap()];
+    write(&age::x25519::Identity::generate());
+    assert_eq!(call(&recover).status.code(), Some(1), "a stranger's identity");
+    let secret = write(&owner);
+    let output = call(&recover);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = [output.stdout, output.stderr].concat();
+    assert!(!String::from_utf8(said).unwrap().contains(secret.expose_secret()), "the identity is shown");
+
+    let running = Running::start(&config);
+    running.signal("TERM");
+    assert_eq!(running.end().0, Some(0));
 }

@@ -36,6 +36,8 @@ pub struct Options {
     pub hardware: Option<Hardware>,
     /// Further settings of the enclave, a table's name and a field's name and its value, which replace the sample's.
     pub settings: Vec<([&'static str; 2], toml::Value)>,
+    /// The same of the relay.
+    pub relay_settings: Vec<([&'static str; 2], toml::Value)>,
 }
 
 /// An emulated platform.
@@ -78,6 +80,7 @@ impl Options {
             generator: None,
             hardware: None,
             settings: Vec::new(),
+            relay_settings: Vec::new(),
         })
     }
 }
@@ -257,7 +260,11 @@ impl Drop for Appliance {
     }
 }
 
-fn free_port() -> io::Result<SocketAddr> {
+/// A port of this machine that nobody has.
+///
+/// # Errors
+/// If there is none.
+pub fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
@@ -299,6 +306,9 @@ fn write_configs(options: &Options, enclave: SocketAddr, admin: SocketAddr) -> a
     set(&mut config, &["inbound", "max_connections_per_source"], toml::Value::Integer(4_096));
     set(&mut config, &["egress", "listen"], "127.0.0.1:0".into());
     set(&mut config, &["admin", "listen"], admin.to_string().into());
+    for (path, value) in &options.relay_settings {
+        set(&mut config, path, value.clone());
+    }
     fs::write(data.join("host.toml"), toml::to_string(&config)?)?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Error, Tee};
+use super::{Error, MAX_BYTES, Tee};
 use crate::encoding::{Base64, present};
 use crate::{snp, tdx};
 
@@ -59,6 +59,37 @@ impl SnpCollateral {
 }
 
 impl Collateral {
+    /// Reads a file of collateral: what the member of a document holds, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] above [`MAX_BYTES`], [`Error::Json`], [`Error::Collateral`].
+    pub fn parse(tee: Tee, json: &[u8]) -> Result<Self, Error> {
+        if json.len() > MAX_BYTES {
+            return Err(Error::TooLarge);
+        }
+        let mut json = serde_json::Deserializer::from_slice(json);
+        let malformed = |error: serde_json::Error| Error::Json { line: error.line(), column: error.column() };
+        let members = unique(&mut json).map_err(malformed)?;
+        json.end().map_err(malformed)?;
+        Self::read(tee, &members)
+    }
+
+    /// The same as a document holds it.
+    #[must_use]
+    pub fn to_members(&self) -> Map<String, Value> {
+        let value = match self {
+            Self::None => return Map::new(),
+            Self::Snp(collateral) => serde_json::to_value(collateral),
+            Self::Tdx(collateral) => serde_json::to_value(collateral),
+        };
+        match value {
+            Ok(Value::Object(members)) => members,
+            // Structs of strings are written as objects and cannot fail to be.
+            Ok(_) | Err(_) => Map::new(),
+        }
+    }
+
     /// Reads the collateral of evidence of a kind.
     ///
     /// # Errors

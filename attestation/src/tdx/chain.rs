@@ -5,9 +5,11 @@
 //! another.
 
 use super::error::{Certificate, ChainError, Error};
-use super::platform::PckCa;
+use super::platform::{PckCa, Platform};
+use super::quote::{Certification, Quote};
 use super::validity::{Moment, Validity};
-use super::x509::{Cert, parse_pem_chain, same_name};
+use super::x509::{Cert, same_name};
+use crate::pem;
 
 const ROOT_NAME: &str = "Intel SGX Root CA";
 const PLATFORM_CA_NAME: &str = "Intel SGX PCK Platform CA";
@@ -66,6 +68,26 @@ impl PckChain {
     }
 }
 
+impl Quote<'_> {
+    /// The platform that the quote's PCK certificate speaks of, and which CA issued it; none if the quote brings no
+    /// certificate. The chain hangs together, but nothing says that its root is Intel's: good for asking whom the
+    /// collateral must be about, and for nothing else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Chain`].
+    pub fn platform_unverified(&self) -> Result<Option<Platform>, Error> {
+        match self.certification().map_err(|error| Error::Chain(Certificate::Pck, error))? {
+            Certification::EncryptedPpid => Ok(None),
+            Certification::PckChain(pem) => {
+                let chain = PckChain::parse(pem)?;
+                let platform = Platform::parse(chain.check_path()?, chain.pck.sgx_extension.as_deref());
+                platform.map(Some).map_err(|error| Error::Chain(Certificate::Pck, error))
+            }
+        }
+    }
+}
+
 impl SignerChain {
     /// Parses and verifies the chain of the signer of TCB info or QE identity.
     pub(super) fn verify(pem: &str, pinned: &[u8], now_s: u64) -> Result<(Self, Validity), Error> {
@@ -82,7 +104,7 @@ impl SignerChain {
 }
 
 fn split<const N: usize>(pem: &[u8], which: Certificate) -> Result<[Vec<u8>; N], Error> {
-    let chain = parse_pem_chain(pem).map_err(|why| Error::Chain(which, ChainError::Pem(why)))?;
+    let chain = pem::certificates(pem).map_err(|why| Error::Chain(which, ChainError::Pem(why)))?;
     chain.try_into().map_err(|chain: Vec<_>| Error::Chain(which, ChainError::Length(chain.len())))
 }
 

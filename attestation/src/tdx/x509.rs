@@ -4,8 +4,6 @@
 //! they came, never over a re-encoding. Only ECDSA P-256 with SHA-256 exists here, and an extension that is critical and
 //! unknown is a refusal (RFC 5280, section 4.2).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use x509_cert::Version;
 use x509_cert::certificate::TbsCertificate;
 use x509_cert::crl::TbsCertList;
@@ -22,9 +20,6 @@ use super::validity::Validity;
 
 /// The longest certificate that is looked at.
 pub(super) const MAX_CERTIFICATE_BYTES: usize = 16 * 1024;
-/// The most certificates that any chain may have; Intel's have at most three.
-const MAX_CHAIN: usize = 8;
-const MAX_PEM_BYTES: usize = 64 * 1024;
 
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -241,30 +236,6 @@ fn decode<'d, T: Decode<'d>>(der: Option<&'d [u8]>) -> Result<Option<T>, Malform
 
 fn validity(from: Time, until: Time) -> Result<Validity, Malformed> {
     Validity::new(from.to_unix_duration().as_secs(), until.to_unix_duration().as_secs()).ok_or(Malformed::Dates)
-}
-
-/// Reads a PEM chain: certificates only, nothing between or around them but white space and a final NUL.
-pub(super) fn parse_pem_chain(pem: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    const END: &str = "-----END CERTIFICATE-----";
-    if pem.len() > MAX_PEM_BYTES {
-        return Err("it is longer than 64 KiB");
-    }
-    // Intel's quoting library counts the terminating NUL of the C string as a part of the chain.
-    let pem = pem.strip_suffix(&[0]).unwrap_or(pem);
-    let mut rest = std::str::from_utf8(pem).map_err(|_| "it is not text")?.trim_ascii();
-    let mut chain = Vec::new();
-    while !rest.is_empty() {
-        let inner = rest.strip_prefix(BEGIN).ok_or("something other than a certificate is in it")?;
-        let (body, after) = inner.split_once(END).ok_or("a certificate does not end")?;
-        let body: String = body.split_ascii_whitespace().collect();
-        chain.push(STANDARD.decode(body).map_err(|_| "a certificate is not base64")?);
-        if chain.len() > MAX_CHAIN {
-            return Err("it has too many certificates");
-        }
-        rest = after.trim_ascii();
-    }
-    Ok(chain)
 }
 
 /// Whether two names are the same, byte for byte.

@@ -156,26 +156,25 @@ pub(super) fn verify(
         Tee::Development => return verify_development(report),
         Tee::SevSnp => {
             let evidence = snp::Evidence { report, endorsements: endorsements(collateral) };
-            let report =
-                snp::verify(&evidence, &trust.snp, now_ms).map_err(|rejected| because(rejected, Error::Snp))?;
+            let report = snp::verify(&evidence, &trust.snp, now_ms).map_err(|rejected| rejected.map(Error::Snp))?;
             Hardware::Snp(Box::new(report))
         }
         Tee::Tdx => {
             let evidence = tdx::Evidence { quote: report, collateral: published(collateral) };
-            let quote = tdx::verify(&evidence, &trust.tdx, now_ms).map_err(|rejected| because(rejected, Error::Tdx))?;
+            let quote = tdx::verify(&evidence, &trust.tdx, now_ms).map_err(|rejected| rejected.map(Error::Tdx))?;
             Hardware::Tdx(Box::new(quote))
         }
         Tee::AzSnp => {
             let guest = azure_evidence(&document.evidence, tee)?;
             let guest = azure::verify_snp(&guest, &endorsements(collateral), &trust.snp, now_ms);
-            Hardware::AzSnp(Box::new(guest.map_err(|rejected| because(rejected, Error::Azure))?))
+            Hardware::AzSnp(Box::new(guest.map_err(|rejected| rejected.map(Error::Azure))?))
         }
         Tee::AzTdx => {
             let guest = azure_evidence(&document.evidence, tee)?;
             let quote = document.evidence.quote.as_ref().ok_or_else(|| lacks("quote", tee))?;
             let quote = tdx::Evidence { quote: &quote.0, collateral: published(collateral) };
             let guest = azure::verify_tdx(&guest, &quote, &trust.tdx, now_ms);
-            Hardware::AzTdx(Box::new(guest.map_err(|rejected| because(rejected, Error::Azure))?))
+            Hardware::AzTdx(Box::new(guest.map_err(|rejected| rejected.map(Error::Azure))?))
         }
     };
     let voucher = Voucher::Hardware(voucher);
@@ -209,10 +208,6 @@ fn azure_evidence(evidence: &Evidence, tee: Tee) -> Result<azure::Evidence<'_>, 
 fn lacks(member: &'static str, tee: Tee) -> Rejected<Error> {
     let error = Error::Document(crate::document::Error::MissingMember(member));
     Rejected { checks: super::plan::of_kind(tee), error }
-}
-
-fn because<E>(rejected: Rejected<E>, error: impl FnOnce(E) -> Error) -> Rejected<Error> {
-    Rejected { checks: rejected.checks, error: error(rejected.error) }
 }
 
 fn endorsements(collateral: &Collateral) -> snp::Endorsements<'_> {

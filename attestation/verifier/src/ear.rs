@@ -81,29 +81,31 @@ pub(crate) fn claims(report: &Report) -> Value {
         Verdict::Rejected => "contraindicated",
         Verdict::Accepted | Verdict::AcceptedDevelopment => tier(worst),
     };
-    let mut appraisal = json!({ "ear_status": status, "ear_trustworthiness_vector": vector });
-    if let Some(policy) = &report.policy_sha256 {
-        appraisal["ear_appraisal_policy_ids"] = json!([format!("sha256:{policy}")]);
-    }
-    let mut claims = json!({
-        "eat_profile": PROFILE,
-        "iat": report.verify_at_ms / 1000,
-        "ear_verifier_id": {
-            "developer": "cloister",
-            "build": concat!("cloister-verify ", env!("CARGO_PKG_VERSION")),
-        },
-        "submods": { "attester": appraisal },
-    });
-    // Of a refusal nothing holds for any time.
-    if let (Some(until), None) = (report.valid_until_ms, &report.error) {
-        claims["exp"] = json!(until / 1000);
-    }
     let nonce = report.claims.get("nonce").and_then(Value::as_str).and_then(|nonce| hex::decode(nonce).ok());
     // EAT takes nonces of 8 to 64 bytes (RFC 9711, section 4.1).
-    if let Some(nonce) = nonce.filter(|nonce| (8..=64).contains(&nonce.len())) {
-        claims["eat_nonce"] = json!(URL_SAFE_NO_PAD.encode(nonce));
-    }
-    claims
+    let nonce = nonce.filter(|nonce| (8..=64).contains(&nonce.len()));
+    // Of a refusal nothing holds for any time.
+    let until = report.valid_until_ms.filter(|_| report.error.is_none());
+    let appraisal = object([
+        ("ear_status", Some(json!(status))),
+        ("ear_trustworthiness_vector", Some(json!(vector))),
+        ("ear_appraisal_policy_ids", report.policy_sha256.as_ref().map(|policy| json!([format!("sha256:{policy}")]))),
+    ]);
+    let verifier = json!({ "developer": "cloister", "build": concat!("cloister-verify ", env!("CARGO_PKG_VERSION")) });
+    object([
+        ("eat_profile", Some(json!(PROFILE))),
+        ("iat", Some(json!(report.verify_at_ms / 1000))),
+        ("exp", until.map(|until| json!(until / 1000))),
+        ("eat_nonce", nonce.map(|nonce| json!(URL_SAFE_NO_PAD.encode(nonce)))),
+        ("ear_verifier_id", Some(verifier)),
+        ("submods", Some(json!({ "attester": appraisal }))),
+    ])
+}
+
+/// An object of the claims that are there.
+fn object<const N: usize>(claims: [(&str, Option<Value>); N]) -> Value {
+    let there = claims.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(there.collect())
 }
 
 /// The claims set as a CMW record in JSON.

@@ -1,15 +1,20 @@
 //! Choosing what makes evidence, and the roots that the start holds it against.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use cloister_attestation::document::Tee;
 use cloister_attestation::verify::Trust;
 use cloister_attestation::{snp, tdx};
 
 use super::StartError;
+use crate::attest::collateral::{Fetcher, Keeper, Sources};
 use crate::attest::provider::{self, Interfaces};
 use crate::attest::{Attestation, DevelopmentAttester};
+use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::egress::{Egress, EgressPolicy};
+use crate::store::Store;
 
 /// Certificates above this are none.
 const MAX_ROOT_BYTES: u64 = 16 * 1024;
@@ -31,6 +36,32 @@ pub(super) async fn attestation(config: &Config) -> Result<Attestation, StartErr
         Ok(Attestation::new(provider::find(wanted, &interfaces)?, trust))
     });
     found.await.map_err(|_| StartError::Interrupted)?
+}
+
+/// What gathers collateral for evidence, where the configuration wants that.
+pub(super) fn keeper(
+    config: &Config,
+    attestation: &Arc<Attestation>,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Keeper>, StartError> {
+    let Some(config::Collateral { folder, network }) = config.attestation.as_ref().map(|table| &table.collateral)
+    else {
+        return Ok(None);
+    };
+    let network = match (network, config.egress_relay) {
+        (Some(network), Some(relay)) => {
+            let egress = Egress::new(relay, EgressPolicy::new(config.egress_allow.clone()));
+            let fetcher = Fetcher::new(egress, network.authorities.as_deref(), Arc::clone(clock))?;
+            Some((network.services.clone(), fetcher))
+        }
+        (Some(_), None) | (None, _) => None,
+    };
+    if folder.is_none() && network.is_none() {
+        return Ok(None);
+    }
+    let sources = Sources { folder: folder.clone(), network };
+    Ok(Some(Keeper::new(Arc::clone(attestation), store.clone(), Arc::clone(clock), sources)))
 }
 
 /// The compiled-in roots, or those of the configuration in their place: a root named as AMD names them is AMD's, any

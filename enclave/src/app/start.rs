@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::statement::{Facts, statement};
 use super::{Answering, App, LoadedModels, ModelError, Phase, doors, evidence, link};
+use crate::access::TenantScope;
 use crate::attest;
 use crate::clock::Clock;
 use crate::config::{Config, RootKeySlot};
@@ -17,7 +18,7 @@ use crate::documents::{self, Documents};
 use crate::ehbp::layer::Ehbp;
 use crate::ehbp::{InvalidKey, KeyRing, PrivateKey, ReplayCache};
 use crate::identity::{self, Identity, opaque};
-use crate::keys::{self, Keyset, Platform, RootKey, Slots};
+use crate::keys::{self, Keyset, Own, Platform, RootKey, SecureProcessor, Slots};
 use crate::limiter::Limiter;
 use crate::page::{self, Page};
 use crate::serve::tls;
@@ -66,6 +67,9 @@ pub enum StartError {
     /// A root of the configuration is not one.
     #[error("a file of attestation.insecure_trust_roots cannot be used")]
     TrustRoot,
+    /// Nobody can be asked for collateral.
+    #[error("collateral cannot be gathered")]
+    Collateral(#[from] attest::collateral::FetchError),
     /// Self-attestation did not succeed.
     #[error("the process cannot attest itself")]
     Attestation(#[from] attest::Error),
@@ -89,19 +93,48 @@ pub enum StartError {
 /// [`StartError::DataDir`], [`StartError::Unseal`], [`StartError::Store`].
 pub fn unseal(config: &Config, clock: &Arc<dyn Clock>) -> Result<Store, StartError> {
     std::fs::create_dir_all(&config.data_dir).map_err(StartError::DataDir)?;
-    let RootKeySlot::Development { file } = &config.root_key;
-    let slots = Slots {
-        platform: if config.is_for_hardware() { Platform::Hardware } else { Platform::Development },
-        development_file: Some(file),
-        recovery_recipient: config.recovery_recipient.as_deref(),
+    with_slots(config, |slots| {
+        let root = RootKey::open_or_create(&config.data_dir, slots, clock.now_ms())?;
+        open(config, clock, &root)
+    })
+}
+
+/// Opens the store by the owner's recovery identity and gives this machine a slot in the place of those it had.
+///
+/// Blocking; the service must not be running. That it happened is in the audit log before it has an effect.
+///
+/// # Errors
+/// [`StartError::Unseal`], [`StartError::Store`].
+pub fn recover(config: &Config, clock: &Arc<dyn Clock>, identity: &str) -> Result<(), StartError> {
+    let root = RootKey::recover(&config.data_dir, identity)?;
+    let store = open(config, clock, &root)?;
+    let mut batch = store.scope(&TenantScope::system()).batch();
+    batch.audit(audit::Event::new(audit::Class::EntityUpdated, "keys.recover"));
+    let noted = batch.commit_blocking();
+    store.close_blocking();
+    noted?;
+    with_slots(config, |slots| Ok(root.rebind(&config.data_dir, slots, clock.now_ms())?))
+}
+
+/// Where the configuration has the root key from.
+fn with_slots<T>(config: &Config, then: impl FnOnce(&Slots<'_>) -> Result<T, StartError>) -> Result<T, StartError> {
+    let level = config.attestation.as_ref().and_then(|table| table.privilege_level);
+    let processor = SecureProcessor::new(level.unwrap_or(0));
+    let own = match &config.root_key {
+        RootKeySlot::Development { file } => Own::Development(file),
+        RootKeySlot::Snp => Own::Snp(&processor),
     };
-    let root = RootKey::open_or_create(&config.data_dir, &slots, clock.now_ms())?;
+    let platform = if config.is_for_hardware() { Platform::Hardware } else { Platform::Development };
+    then(&Slots { platform, own, recovery_recipient: config.recovery_recipient.as_deref() })
+}
+
+fn open(config: &Config, clock: &Arc<dyn Clock>, root: &RootKey) -> Result<Store, StartError> {
     let settings = audit::Settings {
         public_host: config.public_host.name().to_owned(),
         product_version: env!("CARGO_PKG_VERSION").to_owned(),
         measurement: String::new(),
     };
-    Ok(Store::open(&config.data_dir, &root, Arc::clone(clock), settings)?)
+    Ok(Store::open(&config.data_dir, root, Arc::clone(clock), settings)?)
 }
 
 /// A fresh one-time link for the first owner, or `None` if the organisation is founded. For a store that no service uses.
@@ -155,7 +188,8 @@ impl App {
         let hpke = PrivateKey::from_bytes(keyset.hpke().expose_secret())?;
         let tls_key = PrivatePkcs8KeyDer::from(keyset.tls_pkcs8());
         let tls_spki = tls::spki(&tls_key)?;
-        let attestation = evidence::attestation(&config).await?;
+        let attestation = Arc::new(evidence::attestation(&config).await?);
+        let keeper = evidence::keeper(&config, &attestation, &store, &clock)?;
         let (tls, tinfoil) = doors::tls(&attestation, &tls_key, config.public_host.name(), hpke.public())?;
         let setup = opaque::Setup::from_bytes(keyset.opaque_setup())?;
         let facts = Facts {
@@ -206,9 +240,15 @@ impl App {
             tls,
             statement,
         };
+        if let Some(keeper) = &keeper {
+            keeper.prepare().await?;
+        }
         app.attestation.self_attest(app.statement_now(), app.clock.now_ms())?;
         link::offer(&app).await?;
         app.tracker.spawn(Arc::clone(&app.identity).sweep_until(app.stopping.child_token()));
+        if let Some(keeper) = keeper {
+            app.tracker.spawn(keeper.run_until(app.stopping.child_token()));
+        }
         app.documents.resume().map_err(StartError::Documents)?;
         Ok(app)
     }

@@ -31,7 +31,9 @@ use cloister_attestation::check::{ExitClass, Outcome};
 use cloister_attestation::document::{Document, Evidence, Tee};
 use cloister_attestation::statement::{NULL_NONCE, Statement};
 use cloister_attestation::verify::{Expectations, Trust, verify};
+use sha2::{Digest as _, Sha512};
 
+use collateral::Shelf;
 use recent::{Asked, Door, Recent};
 
 pub use aci::Provenance;
@@ -123,6 +125,9 @@ impl Platform {
 /// Callers that wait for a report at once. Each holds a thread.
 const MAX_WAITING: usize = 32;
 
+/// What a report that is for ourselves only speaks of: a domain of its own, so that it is evidence of nothing.
+const SAMPLE: &[u8] = b"cloister/collateral/v1";
+
 /// How long a statement is valid.
 const VALID_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -131,6 +136,7 @@ const VALID_MS: u64 = 24 * 60 * 60 * 1000;
 pub struct Attestation {
     platform: Platform,
     trust: Trust,
+    shelf: Shelf,
     recent: Recent,
 }
 
@@ -139,7 +145,7 @@ impl Attestation {
     #[must_use]
     pub fn new(attester: Box<dyn Attester>, trust: Trust) -> Self {
         let platform = Platform { attester, turn: Mutex::new(()), waiting: AtomicUsize::new(0) };
-        Self { platform, trust, recent: Recent::default() }
+        Self { platform, trust, shelf: Shelf::default(), recent: Recent::default() }
     }
 
     /// The kind of evidence that is minted.
@@ -164,12 +170,24 @@ impl Attestation {
 
     fn mint(&self, nonce: Option<[u8; 32]>, statement: &Statement, now_ms: u64) -> Result<Bytes, Error> {
         let report = self.platform.report(&statement.report_data(&nonce.unwrap_or(NULL_NONCE)))?;
-        let collateral = match self.tee() {
-            Tee::SevSnp => collateral::from_host(&report, &self.trust.snp, now_ms),
-            Tee::Development | Tee::Tdx | Tee::AzSnp | Tee::AzTdx => serde_json::Map::new(),
-        };
+        let collateral = self.shelf.carried(&report, &self.trust, now_ms);
         let document = Document::new(nonce, statement.clone(), report.evidence, collateral);
         serde_json::to_vec(&document).map(Bytes::from).map_err(|_| Error::SelfCheck)
+    }
+
+    /// The roots that evidence must be true under.
+    pub(crate) const fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Where collateral lies for documents.
+    pub(crate) const fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    /// A report to tell by what collateral is needed. It speaks of no statement and never leaves the process. May block.
+    pub(crate) fn sample(&self) -> Result<Report, Error> {
+        self.platform.report(&Sha512::digest(SAMPLE).into())
     }
 
     /// Mints a document for a random nonce and verifies it as a relying party would. Nothing is served before.

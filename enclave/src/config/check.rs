@@ -1,6 +1,10 @@
 //! From the raw file to the checked configuration: one pass, every mistake noted.
 
+mod collateral;
+mod root_key;
+
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,16 +12,13 @@ use cloister_models::{ModelDigest, Template};
 
 use super::raw::{
     Field, RawAttestation, RawConfig, RawEgress, RawEnrolment, RawIdentity, RawLimits, RawLog, RawModel, RawModels,
-    RawRootKey, Unknown,
+    Unknown,
 };
-use super::{
-    Attestation, Config, Limits, Listen, Log, LogFormat, Mistake, Model, Models, ProxyHeader, RootKeySlot, Tee,
-};
+use super::{Attestation, Config, Limits, Listen, Log, LogFormat, Mistake, Model, Models, ProxyHeader, Tee};
 use crate::identity::Settings;
 use crate::tenancy::Name;
 
 const TEE: &str = "must be \"auto\", \"sev-snp\", \"tdx\" or \"development\"";
-const DEVELOPMENT_SLOT: &str = "must be \"development\", which real TEEs refuse; their own slots are still to come";
 
 /// The name that clients use: a DNS name or an IP address, with a port where it is not 443.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,15 +179,20 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
     let data_dir = c.path("data_dir", raw.data_dir);
     let web_dir = c.path("web_dir", raw.web_dir);
     let docworker = c.path("docworker", raw.docworker);
-    let root_key = c.required("root_key", raw.root_key, "must be a table").and_then(|t| root_key(c, protects, t));
+    let root_key =
+        c.required("root_key", raw.root_key, "must be a table").and_then(|t| root_key::root_key(c, tee, protects, t));
     let models = c.required("models", raw.models, "must be a table").and_then(|t| models(c, t));
     let enrolment_link_file = c.required("enrolment", raw.enrolment, "must be a table").and_then(|t| enrolment(c, t));
     let identity = c.required("identity", raw.identity, "must be a table").and_then(|t| identity(c, t));
-    let egress_allow = c.required("egress", raw.egress, "must be a table").and_then(|t| egress(c, t));
+    let egress = c.required("egress", raw.egress, "must be a table").and_then(|t| egress(c, t));
+    if let (Some(tee), Some(table), Some((allow, relay))) = (tee, &attestation, &egress) {
+        collateral::check_egress(c, tee, &table.collateral, allow, *relay);
+    }
     let limits = c.required("limits", raw.limits, "must be a table").and_then(|t| limits(c, t));
     let log = c.required("log", raw.log, "must be a table").and_then(|t| log(c, t));
     c.unknown("", &raw.unknown);
     let (root_key, recovery_recipient) = root_key?;
+    let (egress_allow, egress_relay) = egress?;
     Some(Config {
         tee: tee?,
         attestation,
@@ -201,7 +207,8 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
         models: models?,
         enrolment_link_file: enrolment_link_file?,
         identity: identity?,
-        egress_allow: egress_allow?,
+        egress_allow,
+        egress_relay,
         limits: limits?,
         log: log?,
     })
@@ -218,7 +225,8 @@ fn attestation(c: &mut Checker, tee: Option<Tee>, raw: Field<RawAttestation>) ->
         }
         return None;
     }
-    let raw = c.required("attestation", raw, TABLE)?;
+    let mut raw = c.required("attestation", raw, TABLE)?;
+    let collateral = collateral::collateral(c, &mut raw);
     let tsm_report = c.path("attestation.tsm_report", raw.tsm_report);
     let level = c.optional("attestation.privilege_level", raw.privilege_level, LEVEL);
     let privilege_level = level.and_then(|level| u8::try_from(level).ok().filter(|level| *level <= 3));
@@ -231,22 +239,7 @@ fn attestation(c: &mut Checker, tee: Option<Tee>, raw: Field<RawAttestation>) ->
     }
     c.unknown("attestation.", &raw.unknown);
     let insecure_trust_roots = roots.into_iter().map(PathBuf::from).collect();
-    Some(Attestation { tsm_report: tsm_report?, privilege_level, insecure_trust_roots })
-}
-
-/// `protects` where hardware does: a key in a file beside the data is refused there.
-fn root_key(c: &mut Checker, protects: bool, raw: RawRootKey) -> Option<(RootKeySlot, Option<String>)> {
-    let development = |slot: &str| (slot == "development" && !protects).then_some(());
-    let slot = c.parsed("root_key.slot", raw.slot, DEVELOPMENT_SLOT, development);
-    let file = c.path("root_key.file", raw.file);
-    const RECIPIENT: &str = "must be an age X25519 recipient (age1…)";
-    let recipient = c.optional("root_key.recovery_recipient", raw.recovery_recipient, RECIPIENT);
-    if recipient.as_ref().is_some_and(|r| r.parse::<age::x25519::Recipient>().is_err()) {
-        c.note("root_key.recovery_recipient", RECIPIENT);
-    }
-    c.unknown("root_key.", &raw.unknown);
-    slot?;
-    Some((RootKeySlot::Development { file: file? }, recipient))
+    Some(Attestation { tsm_report: tsm_report?, privilege_level, insecure_trust_roots, collateral: collateral? })
 }
 
 fn models(c: &mut Checker, raw: RawModels) -> Option<Models> {
@@ -313,9 +306,12 @@ fn identity(c: &mut Checker, raw: RawIdentity) -> Option<Settings> {
     })
 }
 
-fn egress(c: &mut Checker, raw: RawEgress) -> Option<Vec<String>> {
+/// What is allowed, and where the relay listens for it.
+fn egress(c: &mut Checker, raw: RawEgress) -> Option<(Vec<String>, Option<SocketAddr>)> {
     const WANTED: &str = "must be a list of \"host:port\", empty to allow nothing";
+    const RELAY: &str = "must be the address and port of the relay's egress listener";
     let allow = c.required("egress.allow", raw.allow, WANTED);
+    let relay = c.optional_parsed("egress.relay", raw.relay, RELAY, |relay| relay.parse().ok());
     c.unknown("egress.", &raw.unknown);
     let mut allow = allow?;
     if !allow.iter().all(|to| PublicHost::parse(to).is_some_and(|host| host.port.is_some())) {
@@ -323,7 +319,7 @@ fn egress(c: &mut Checker, raw: RawEgress) -> Option<Vec<String>> {
     }
     allow.sort();
     allow.dedup();
-    Some(allow)
+    Some((allow, relay))
 }
 
 fn limits(c: &mut Checker, raw: RawLimits) -> Option<Limits> {

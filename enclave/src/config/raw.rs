@@ -67,6 +67,13 @@ raw! {
         tsm_report: String,
         privilege_level: u64,
         insecure_trust_roots: Vec<String>,
+        collateral: String,
+        collateral_dir: String,
+        collateral_ca: String,
+        kds_url: String,
+        pcs_url: String,
+        pcs_update: String,
+        intel_root_crl_url: String,
     }
     /// `[root_key]`
     RawRootKey {
@@ -105,6 +112,7 @@ raw! {
     /// `[egress]`
     RawEgress {
         allow: Vec<String>,
+        relay: String,
     }
     /// `[limits]`
     RawLimits {

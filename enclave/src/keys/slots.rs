@@ -3,7 +3,8 @@
 //! A slot wraps the root key with XAES-256-GCM under a key-encryption key (KEK) of its own, committed to, with the slot's
 //! descriptor as associated data. The whole header carries a MAC under a key derived from the root key, so that slots
 //! cannot be removed, added or mixed without it. What differs between kinds of slot is where the KEK comes from:
-//! a file (`development`), or an age file that only the owner's identity opens (`recovery`).
+//! a file (`development`), the key that AMD's secure processor derives for this guest (`snp`), or an age file that only
+//! the owner's identity opens (`recovery`).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -12,6 +13,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -26,11 +28,13 @@ const FORMAT: &str = "cloister/key-slots/v1";
 /// No header with a greater security version than this is opened by this program.
 const SECURITY_VERSION: u32 = 1;
 const MAX_HEADER_BYTES: u64 = 1024 * 1024;
+const SNP_INFO: &[u8] = b"cloister/key-slots/v1/snp";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+pub(super) enum Kind {
     Development,
+    Snp,
     Recovery,
 }
 
@@ -78,6 +82,14 @@ pub(super) struct Kek(Secret<32>);
 impl Kek {
     fn cipher(&self) -> Xaes {
         Xaes::new(Secret::new(*self.0.expose_secret()))
+    }
+
+    /// The KEK of the slot `id`, from the key that is this guest's own. The secure processor's key itself wraps nothing.
+    fn of_guest(derived: &Secret<32>, id: &str) -> Self {
+        let mut kek = Zeroizing::new([0; 32]);
+        let hkdf = Hkdf::<Sha256>::new(Some(id.as_bytes()), derived.expose_secret());
+        hkdf.expand(SNP_INFO, kek.as_mut_slice()).expect("HKDF-SHA256 gives 32 bytes");
+        Self(Secret::new(*kek))
     }
 
     /// The KEK in a development key file, if the file exists.
@@ -141,9 +153,35 @@ impl Header {
 
     /// The root key, if the header's MAC holds under it.
     fn checked(&self, root: Secret<32>) -> Result<Secret<32>, Error> {
+        self.check(&root).map(|()| root)
+    }
+
+    /// Whether the header's MAC holds under the root key.
+    pub(super) fn check(&self, root: &Secret<32>) -> Result<(), Error> {
         let mac = hex::decode(&self.mac).map_err(|_| Error::Header)?;
-        self.authenticator(&root)?.verify_slice(&mac).map_err(|_| Error::Header)?;
-        Ok(root)
+        self.authenticator(root)?.verify_slice(&mac).map_err(|_| Error::Header)
+    }
+
+    pub(super) fn has(&self, kind: Kind) -> bool {
+        self.slots.iter().any(|slot| slot.descriptor.kind == kind)
+    }
+
+    /// Takes away every slot that a machine opens by itself.
+    pub(super) fn remove_own(&mut self) {
+        self.slots.retain(|slot| slot.descriptor.kind == Kind::Recovery);
+    }
+
+    pub(super) fn open_snp(&self, derived: &Secret<32>) -> Result<Secret<32>, Error> {
+        let own = self.slots.iter().filter(|slot| slot.descriptor.kind == Kind::Snp);
+        let mut opened = own.filter_map(|slot| slot.open(&Kek::of_guest(derived, &slot.descriptor.id).cipher()));
+        self.checked(opened.next().ok_or(Error::OtherGuest)?)
+    }
+
+    pub(super) fn add_snp(&mut self, derived: &Secret<32>, root: &Secret<32>, now_ms: u64) -> Result<(), Error> {
+        let descriptor = Descriptor::new(Kind::Snp, None, now_ms);
+        let kek = Kek::of_guest(derived, &descriptor.id);
+        self.slots.push(Slot::wrapping(descriptor, &kek.cipher(), root)?);
+        Ok(())
     }
 
     pub(super) fn open_development(&self, kek: &Kek) -> Result<Secret<32>, Error> {
@@ -154,8 +192,8 @@ impl Header {
     }
 
     pub(super) fn add_development(&mut self, kek: &Kek, root: &Secret<32>, now_ms: u64) -> Result<(), Error> {
-        let slot = Slot::new(Kind::Development, None, now_ms, &kek.cipher(), root)?;
-        self.slots.push(slot);
+        let descriptor = Descriptor::new(Kind::Development, None, now_ms);
+        self.slots.push(Slot::wrapping(descriptor, &kek.cipher(), root)?);
         Ok(())
     }
 
@@ -179,7 +217,8 @@ impl Header {
         let parsed: age::x25519::Recipient = recipient.parse().map_err(|_| Error::Recipient)?;
         let kek = Kek(Secret::random());
         let file = age::encrypt(&parsed, kek.0.expose_secret()).map_err(|_| Error::Recipient)?;
-        let mut slot = Slot::new(Kind::Recovery, Some(recipient.to_owned()), now_ms, &kek.cipher(), root)?;
+        let descriptor = Descriptor::new(Kind::Recovery, Some(recipient.to_owned()), now_ms);
+        let mut slot = Slot::wrapping(descriptor, &kek.cipher(), root)?;
         slot.kek = Some(BASE64.encode(file));
         self.slots.push(slot);
         Ok(())
@@ -187,15 +226,7 @@ impl Header {
 }
 
 impl Slot {
-    fn new(
-        kind: Kind,
-        recipient: Option<String>,
-        created_ms: u64,
-        kek: &Xaes,
-        root: &Secret<32>,
-    ) -> Result<Self, Error> {
-        let id = format!("slot_{}", hex::encode(random::<8>()));
-        let descriptor = Descriptor { id, kind, created_ms, min_svn: SECURITY_VERSION, recipient };
+    fn wrapping(descriptor: Descriptor, kek: &Xaes, root: &Secret<32>) -> Result<Self, Error> {
         let wrapped = kek.wrap_committing(&descriptor.associated_data()?, root.expose_secret());
         Ok(Self { descriptor, kek: None, wrapped: BASE64.encode(wrapped) })
     }
@@ -209,6 +240,11 @@ impl Slot {
 }
 
 impl Descriptor {
+    fn new(kind: Kind, recipient: Option<String>, created_ms: u64) -> Self {
+        let id = format!("slot_{}", hex::encode(random::<8>()));
+        Self { id, kind, created_ms, min_svn: SECURITY_VERSION, recipient }
+    }
+
     fn associated_data(&self) -> Result<Vec<u8>, Error> {
         serde_json_canonicalizer::to_vec(self).map_err(|_| Error::Header)
     }

@@ -1,7 +1,9 @@
 //! Unit vectors in contiguous memory, and the two inner products that everything else is made of.
 //!
-//! Both loops work on fixed-size pieces so that the compiler turns them into SIMD for whatever it builds for; there
-//! is no `unsafe` and no run-time dispatch.
+//! Both loops work on fixed-size pieces so that the compiler turns them into SIMD. They are compiled several times, and
+//! the first call chooses the one for this processor: what all x86-64 processors have is a quarter as wide.
+
+use multiversion::multiversion;
 
 use super::Error;
 
@@ -80,6 +82,7 @@ pub fn unit(vector: &[f32]) -> Result<[f32; DIM], Error> {
 
 /// The inner product; of unit vectors, the cosine. Components that one side lacks count as zero.
 #[must_use]
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2+fma"))]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0_f32; LANES];
     let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -113,12 +116,17 @@ impl Quantised {
     /// The inner product of the quantised components; at most 127² · 384 < 2²³, so `f32` holds it exactly.
     #[must_use]
     pub fn dot(&self, other: &Self) -> i32 {
-        let mut sum = 0_i32;
-        for (x, y) in self.0.iter().zip(&other.0) {
-            sum += i32::from(*x) * i32::from(*y);
-        }
-        sum
+        dot_bytes(&self.0, &other.0)
     }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw", "x86_64+avx2"))]
+fn dot_bytes(a: &[i8; DIM], b: &[i8; DIM]) -> i32 {
+    let mut sum = 0_i32;
+    for (x, y) in a.iter().zip(b) {
+        sum += i32::from(*x) * i32::from(*y);
+    }
+    sum
 }
 
 impl std::fmt::Debug for Quantised {

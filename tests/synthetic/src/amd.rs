@@ -5,6 +5,8 @@ mod x509;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cloister_attestation::document::SnpCollateral;
 use cloister_attestation::encoding::Base64;
 use ring::rand::SystemRandom;
@@ -184,6 +186,12 @@ impl Amd {
         sign(&crl(&name(&format!("ARK-{}", self.line.name())), half_a_year), ark_key)
     }
 
+    /// Intermediate and root as AMD publishes them: PEM, one after the other.
+    #[must_use]
+    pub fn chain_pem(&self) -> String {
+        [&self.ask, &self.ark].map(|der| pem(der)).concat()
+    }
+
     /// The certificates and the revocation list in the shape of a document. The root is the relying party's own.
     #[must_use]
     pub fn collateral(&self) -> SnpCollateral {
@@ -260,4 +268,10 @@ fn vcek(line: Line, chip: &[u8; 64], key: &EcdsaKeyPair, ask_key: &RsaKeyPair) -
     let extensions: Vec<_> = line.extensions(chip).into_iter().map(extension).collect();
     let issuer = name(&format!("SEV-{}", line.name()));
     sign(&tbs(&issuer, &name("SEV-VCEK"), p384_spki(key), &extensions), ask_key)
+}
+
+fn pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }

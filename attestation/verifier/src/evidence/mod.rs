@@ -36,14 +36,13 @@ pub(crate) fn run(args: &EvidenceArgs, now_ms: u64) -> Result<Report, Failure> {
 
 /// The kind of the evidence, and the evidence without the wrapper of a CMW record.
 fn unwrap(bytes: Vec<u8>) -> Result<(Kind, Vec<u8>), String> {
-    match format::detect(&bytes)? {
-        Kind::Json if cmw::is_record(&bytes) => {
-            let inner = cmw::parse(&bytes)?.value;
-            let kind = format::detect(&inner)?;
-            Ok((kind, inner))
-        }
-        kind => Ok((kind, bytes)),
+    let kind = format::detect(&bytes)?;
+    if kind != Kind::Json || !cmw::is_record(&bytes) {
+        return Ok((kind, bytes));
     }
+    let inner = cmw::parse(&bytes)?.value;
+    let kind = format::detect(&inner)?;
+    Ok((kind, inner))
 }
 
 /// A document binds by its statement, so only a nonce can be expected of it.
