@@ -197,6 +197,8 @@ pub struct Limits {
     pub request: Duration,
     /// The same for uploads.
     pub upload: Duration,
+    /// The same for answers that are not streamed, which a model on processors alone takes minutes for.
+    pub answer: Duration,
     /// Without a request on a connection.
     pub idle: Duration,
     /// Without progress while the peer does not read.

@@ -33,6 +33,8 @@ pub(crate) enum Class {
     Ordinary,
     /// A document.
     Upload,
+    /// JSON, small, and answered by a model: whole answers take as long as it does.
+    Answer,
 }
 
 /// Layers around every route.
@@ -72,6 +74,7 @@ pub(crate) fn private(state: &AppState, class: Class, shape: Shape, router: Rout
     let (body_bytes, deadline) = match class {
         Class::Ordinary => (limits.json_bytes, limits.request),
         Class::Upload => (limits.upload_bytes, limits.upload),
+        Class::Answer => (limits.json_bytes, limits.answer),
     };
     // Frames cost 20 bytes each; the smallest that a client sends is a few KiB.
     let wire_bytes = body_bytes + body_bytes / 64 + 1024;

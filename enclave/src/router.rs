@@ -20,7 +20,7 @@ pub fn router(state: &AppState) -> Router {
     let private = Router::new()
         .merge(middleware::private(state, Class::Ordinary, Shape::Problem, native().merge(aliases())))
         .merge(middleware::private(state, Class::Upload, Shape::Problem, uploads()))
-        .merge(middleware::aci(state, middleware::private(state, Class::Ordinary, Shape::OpenAi, openai(state))))
+        .merge(middleware::aci(state, middleware::private(state, Class::Answer, Shape::OpenAi, openai(state))))
         .merge(middleware::aci(state, middleware::private(state, Class::Ordinary, Shape::Aci, aci_receipts())))
         .merge(middleware::aci(state, middleware::shaped(Shape::Aci, aci_report())));
     let router = Router::new()

@@ -334,6 +334,7 @@ fn limits(c: &mut Checker, raw: RawLimits) -> Option<Limits> {
     let header_read = c.duration("limits.header_read_ms", raw.header_read_ms);
     let request = c.duration("limits.request_ms", raw.request_ms);
     let upload = c.duration("limits.upload_ms", raw.upload_ms);
+    let answer = c.duration("limits.answer_ms", raw.answer_ms);
     let idle = c.duration("limits.idle_ms", raw.idle_ms);
     let write_stall = c.duration("limits.write_stall_ms", raw.write_stall_ms);
     let drain = c.duration("limits.drain_ms", raw.drain_ms);
@@ -352,6 +353,7 @@ fn limits(c: &mut Checker, raw: RawLimits) -> Option<Limits> {
         header_read: header_read?,
         request: request?,
         upload: upload?,
+        answer: answer?,
         idle: idle?,
         write_stall: write_stall?,
         drain: drain?,

@@ -126,6 +126,7 @@ raw! {
         header_read_ms: u64,
         request_ms: u64,
         upload_ms: u64,
+        answer_ms: u64,
         idle_ms: u64,
         write_stall_ms: u64,
         drain_ms: u64,
