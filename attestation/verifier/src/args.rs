@@ -1,6 +1,7 @@
 //! The command line.
 
 mod cases;
+mod collateral;
 mod evidence;
 mod inspect;
 mod measure;
@@ -16,6 +17,7 @@ use crate::live::ChannelArgs;
 use crate::proxy::ProxyArgs;
 
 pub(crate) use cases::CasesArgs;
+pub(crate) use collateral::{CollateralAction, CollateralArgs, FetchArgs};
 pub(crate) use evidence::EvidenceArgs;
 pub(crate) use inspect::InspectArgs;
 pub(crate) use measure::{MeasureArgs, MeasureKind, MeasureSnpArgs, VmmArg};
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Receipt(ReceiptArgs),
     /// Verify an export of an audit log.
     Audit(AuditArgs),
+    /// Fetch what AMD and Intel publish about a machine.
+    Collateral(CollateralArgs),
     /// Show what a piece of evidence says, without verifying it.
     Inspect(InspectArgs),
     /// Run a folder of test cases through this verifier.

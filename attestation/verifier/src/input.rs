@@ -1,7 +1,7 @@
-//! The only place that reads files, the clock and randomness, each within bounds.
+//! The only place that reads and writes files, and reads the clock and randomness, each within bounds.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,6 +24,21 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
 /// Writes a file.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|source| Failure::File { path: path.display().to_string(), source })
+}
+
+/// Writes a file in the place of another in one step: whoever reads it sees one or the other.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    let part = Path::new(&name);
+    write(part, bytes)?;
+    std::fs::rename(part, path).map_err(|source| Failure::File { path: path.display().to_string(), source })
+}
+
+/// Tells a person who waits what is being done.
+pub(crate) fn progress(text: &str) {
+    // Nobody may be there to read it.
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// The time, Unix milliseconds.

@@ -162,7 +162,7 @@ fn read_policy(path: &Path) -> Result<String, Failure> {
 }
 
 /// The roots of AMD and Intel, each replaced by a test root where the user named one.
-fn read_roots(paths: &[PathBuf]) -> Result<Trust, Failure> {
+pub(crate) fn read_roots(paths: &[PathBuf]) -> Result<Trust, Failure> {
     let mut trust = Trust::pinned();
     for path in paths {
         let der = input::read(path, MAX_ROOT_BYTES)?;

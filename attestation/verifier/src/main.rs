@@ -9,6 +9,7 @@ mod args;
 mod audit;
 mod cases;
 mod cmw;
+mod collateral;
 mod connection;
 mod ear;
 mod endorsements;
@@ -57,6 +58,7 @@ fn run(args: &Args, now_ms: u64) -> Result<Option<Output>, Failure> {
         Command::Proxy(proxy) => proxy::run(proxy, args.json).map(|report| report.map(Output::from)),
         Command::Receipt(args) => receipt::run(args, now_ms).map(Output::from).map(Some),
         Command::Audit(args) => audit::run(args, now_ms).map(Output::from).map(Some),
+        Command::Collateral(args) => collateral::run(args, now_ms).map(Some),
         Command::Inspect(args) => inspect::run(args).map(Some),
         Command::Cases(args) => cases::run(args).map(Some),
         Command::Measure(args) => measure::run(args).map(Some),

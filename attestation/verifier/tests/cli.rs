@@ -79,6 +79,7 @@ fn help_is_as_reviewed() {
     for command in ["appliance", "evidence", "proxy", "receipt", "audit", "inspect", "cases", "measure", "policy"] {
         golden(&format!("help-{command}.txt"), verify(&[command, "--help"]));
     }
+    golden("help-collateral-fetch.txt", verify(&["collateral", "fetch", "--help"]));
     golden("help-measure-snp.txt", verify(&["measure", "snp", "--help"]));
     golden("help-policy-lint.txt", verify(&["policy", "lint", "--help"]));
 }

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &EvidenceArgs, now_ms: u64) -> Result<Report, Failure> {
 }
 
 /// The kind of the evidence, and the evidence without the wrapper of a CMW record.
-fn unwrap(bytes: Vec<u8>) -> Result<(Kind, Vec<u8>), String> {
+pub(crate) fn unwrap(bytes: Vec<u8>) -> Result<(Kind, Vec<u8>), String> {
     let kind = format::detect(&bytes)?;
     if kind != Kind::Json || !cmw::is_record(&bytes) {
         return Ok((kind, bytes));

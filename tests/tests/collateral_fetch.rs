@@ -1,0 +1,187 @@
+//! S3-19, DC-05: `cloister-verify collateral fetch` asks a server that plays AMD and Intel with what both really
+//! published, and keeps only what the genuine evidence verifies with.
+
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use cloister_tests::appliance::free_port;
+use cloister_tests::publisher::{Answer, Answers, Identity, Publisher};
+use cloister_tests::tools;
+use serde_json::Value;
+
+const GENOA: (&str, &str) = ("snp/snp-real-genoa-v5", "2026-09-01T00:00:00Z");
+const TDX: (&str, &str) = ("tdx/tdx-real-v4-dstack-2025", "2026-03-05T13:50:07Z");
+
+fn vectors(path: &str) -> PathBuf {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
+    let folder = std::env::var_os("CLOISTER_VECTORS").map_or_else(beside, PathBuf::from);
+    assert!(folder.is_dir(), "no test vectors in {}: set CLOISTER_VECTORS", folder.display());
+    folder.join("attestation").join(path)
+}
+
+fn read(path: &str) -> Vec<u8> {
+    fs::read(vectors(path)).unwrap()
+}
+
+/// AMD, as it answered for the chip of the Genoa report.
+fn amd(path: &str) -> Answer {
+    match path {
+        path if path.starts_with("/vcek/v1/Genoa/cert_chain") => {
+            Answer::ok([read("roots/SEV-Genoa.pem"), read("roots/ARK-Genoa.pem")].concat())
+        }
+        // The list of the vectors ended before this report was made: a clean one is not to be had.
+        path if path.starts_with("/vcek/v1/Genoa/crl") => Answer::ok(read("roots/crl-ARK-Genoa-20241023.der")),
+        path if path.starts_with("/vcek/v1/Genoa/") => Answer::ok(read("snp/snp-real-genoa-v5/vek.der")),
+        _ => Answer::status("404 Not Found"),
+    }
+}
+
+/// Intel, as it answered for the platform of the quote.
+fn intel(path: &str) -> Answer {
+    let collateral: Value = serde_json::from_slice(&read("tdx/tdx-real-v4-dstack-2025/collateral.json")).unwrap();
+    let text = |name: &str| collateral[name].as_str().unwrap().to_owned();
+    let signed = |member: &str, name: &str| {
+        format!("{{\"{member}\":{},\"signature\":\"{}\"}}", text(name), text(&format!("{name}_signature"))).into_bytes()
+    };
+    let with_chain = |header: &str, chain: &str, body: Vec<u8>| Answer {
+        header: Some(format!("{header}: {}", text(chain).replace('\n', "%0A").replace(' ', "%20"))),
+        ..Answer::ok(body)
+    };
+    match path {
+        path if path.starts_with("/tdx/certification/v4/tcb?") => {
+            with_chain("TCB-Info-Issuer-Chain", "tcb_info_issuer_chain", signed("tcbInfo", "tcb_info"))
+        }
+        path if path.starts_with("/tdx/certification/v4/qe/identity") => with_chain(
+            "SGX-Enclave-Identity-Issuer-Chain",
+            "qe_identity_issuer_chain",
+            signed("enclaveIdentity", "qe_identity"),
+        ),
+        path if path.starts_with("/sgx/certification/v4/pckcrl?") => {
+            with_chain("SGX-PCK-CRL-Issuer-Chain", "pck_crl_issuer_chain", hex::decode(text("pck_crl")).unwrap())
+        }
+        "/root.der" => Answer::ok(hex::decode(text("root_ca_crl")).unwrap()),
+        _ => Answer::status("404 Not Found"),
+    }
+}
+
+struct World {
+    dir: tempfile::TempDir,
+    address: SocketAddr,
+    publisher: Publisher,
+}
+
+impl World {
+    fn new(answers: Answers) -> Self {
+        let (dir, identity) = (tempfile::tempdir().unwrap(), Identity::new().unwrap());
+        let address = free_port().unwrap();
+        let publisher = Publisher::start(&identity, address, answers).unwrap();
+        fs::write(dir.path().join("ca.pem"), &identity.certificate_pem).unwrap();
+        Self { dir, address, publisher }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn fetch(&self, evidence: &str, at: &str, more: &[&str]) -> Output {
+        let base = format!("https://localhost:{}", self.address.port());
+        let root_crl = format!("{base}/root.der");
+        let (out, ca) = (self.path("collateral.json"), self.path("ca.pem"));
+        let evidence = vectors(evidence);
+        let args = ["collateral", "fetch", evidence.to_str().unwrap(), "--out", &out, "--at", at, "--json"];
+        let places = ["--kds", &base, "--pcs", &base, "--root-crl", &root_crl, "--ca", &ca];
+        tools::verify(&[&args[..], &places, more].concat()).unwrap()
+    }
+
+    fn kept(&self) -> bool {
+        Path::new(&self.path("collateral.json")).exists()
+    }
+
+    /// Verifies the evidence with what was kept.
+    fn evidence(&self, evidence: &str, at: &str) -> Value {
+        let (evidence, collateral) = (vectors(evidence), self.path("collateral.json"));
+        let evidence = evidence.to_str().unwrap();
+        let output =
+            tools::verify(&["evidence", evidence, "--endorsements", &collateral, "--at", at, "--json"]).unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+#[test]
+fn s3_19_what_intel_publishes_is_fetched_and_the_quote_accepted_with_it() {
+    let world = World::new(Box::new(intel));
+    let quote = format!("{}/quote.bin", TDX.0);
+    let output = world.fetch(&quote, TDX.1, &[]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["asked"].as_array().unwrap().len(), 4);
+    assert!(report["valid_until"].as_str().unwrap().starts_with("2026-03-20"), "{report}");
+    let verdict = world.evidence(&quote, TDX.1);
+    assert_eq!((&verdict["verdict"], &verdict["claims"]["tcb"]["status"]), (&"accepted".into(), &"UpToDate".into()));
+}
+
+#[test]
+fn s3_19_what_amd_publishes_is_asked_for_by_chip_and_kept_only_if_it_is_current() {
+    let world = World::new(Box::new(amd));
+    let report = format!("{}/report.bin", GENOA.0);
+    // AMD's list of 2024 had ended by the time of the report: nothing that is over is kept.
+    let output = world.fetch(&report, GENOA.1, &[]);
+    assert_eq!((code(&output), world.kept()), (10, false), "{output:?}");
+    let asked = world.publisher.asked();
+    let chip = "b5f9a4c8280e63c97d288db6648577dc2b848884aa682d7a227ba40e50deb2b0d112b599d87aaccda78d06f4254b1e81c4d953ef3c699db39d4e06013e9fa4ce";
+    assert!(asked.iter().any(|path| path.to_lowercase().starts_with(&format!("/vcek/v1/genoa/{chip}?"))), "{asked:?}");
+    // While the list was current it is kept, and the report verifies with it.
+    let output = world.fetch(&report, "2025-10-01T00:00:00Z", &[]);
+    assert_eq!((code(&output), world.kept()), (0, true), "{output:?}");
+    let verdict = world.evidence(&report, "2025-10-01T00:00:00Z");
+    assert_eq!(verdict["verdict"], "accepted", "{verdict:#}");
+}
+
+#[test]
+fn s3_19_a_server_that_fails_is_asked_again_and_one_that_lies_changes_nothing() {
+    let quote = format!("{}/quote.bin", TDX.0);
+    let failures = AtomicU32::new(2);
+    let busy = move |path: &str| {
+        let left = failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left.is_ok() { Answer::status("503 Service Unavailable") } else { intel(path) }
+    };
+    let world = World::new(Box::new(busy));
+    let output = world.fetch(&quote, TDX.1, &[]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("again in 1 s"));
+    let kept = fs::read(world.path("collateral.json")).unwrap();
+
+    let rows: [(&str, fn(&str) -> Answer, i32); 4] = [
+        ("not there", |_| Answer::status("404 Not Found"), 1),
+        ("elsewhere", |_| Answer { header: Some("Location: /other".to_owned()), ..Answer::status("302 Found") }, 1),
+        ("too large", |_| Answer::ok(vec![b' '; 200_000]), 1),
+        ("something else", |_| Answer::ok(b"hello".to_vec()), 10),
+    ];
+    for (name, answer, expected) in rows {
+        world.publisher.answer(Box::new(answer));
+        let output = world.fetch(&quote, TDX.1, &["--retries", "0"]);
+        assert_eq!(code(&output), expected, "{name}: {output:?}");
+        assert_eq!(fs::read(world.path("collateral.json")).unwrap(), kept, "{name}: what was there stays");
+    }
+    drop(world.publisher);
+}
+
+#[test]
+fn s3_19_a_server_that_nobody_vouches_for_is_not_asked() {
+    let world = World::new(Box::new(intel));
+    let base = format!("https://localhost:{}", world.address.port());
+    let quote = vectors(&format!("{}/quote.bin", TDX.0));
+    let out = world.path("collateral.json");
+    let args = ["collateral", "fetch", quote.to_str().unwrap(), "--out", &out, "--pcs", &base, "--root-crl", &base];
+    let output = tools::verify(&[&args[..], &["--retries", "0"]].concat()).unwrap();
+    assert_eq!((code(&output), world.kept(), world.publisher.asked().len()), (1, false, 0), "{output:?}");
+}
