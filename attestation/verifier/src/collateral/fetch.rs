@@ -70,26 +70,27 @@ impl Fetcher {
 
     /// Asks, within 30 seconds.
     pub(super) async fn get(&self, request: &Request) -> Result<Response, Problem> {
-        let late = || passing(format!("no answer within {} s", DEADLINE.as_secs()));
+        let late = || passing(&format!("no answer within {} s", DEADLINE.as_secs()));
         timeout(DEADLINE, self.ask(request)).await.map_err(|_| late())?
     }
 
     async fn ask(&self, request: &Request) -> Result<Response, Problem> {
-        let uri: Uri = request.url.parse().map_err(|_| lasting("not an address"))?;
-        let host = uri.host().ok_or_else(|| lasting("not an address"))?;
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| lasting("not a host name"))?;
-        let tcp = TcpStream::connect((host, uri.port_u16().unwrap_or(443))).await.map_err(passing)?;
-        let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await.map_err(lasting)?;
+        let uri: Uri = request.url.parse().map_err(|_| lasting(&"not an address"))?;
+        let host = uri.host().ok_or_else(|| lasting(&"not an address"))?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| lasting(&"not a host name"))?;
+        let tcp = TcpStream::connect((host, uri.port_u16().unwrap_or(443))).await.map_err(|error| passing(&error))?;
+        let tls =
+            TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await.map_err(|error| lasting(&error))?;
         let handshake = http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(tls)).await;
-        let (mut sender, connection) = handshake.map_err(passing)?;
+        let (mut sender, connection) = handshake.map_err(|error| passing(&error))?;
         let question = http::Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
             .header(header::HOST, uri.authority().map_or(host, |authority| authority.as_str()))
             .header(header::USER_AGENT, "cloister-verify")
             .header(header::CONNECTION, "close")
             .body(Empty::<Bytes>::new())
-            .map_err(lasting)?;
+            .map_err(|error| lasting(&error))?;
         let exchange = async {
-            let answer = sender.send_request(question).await.map_err(passing)?;
+            let answer = sender.send_request(question).await.map_err(|error| passing(&error))?;
             read(request, answer).await
         };
         // Both halves run here, so that nothing outlives the question.
@@ -115,18 +116,18 @@ async fn read(request: &Request, answer: http::Response<hyper::body::Incoming>) 
     }
     let limit = request.kind.max_bytes();
     let body = Limited::new(body, limit).collect().await;
-    let body = body.map_err(|_| passing(format!("answer broke off, or is larger than {limit} bytes")))?;
+    let body = body.map_err(|_| passing(&format!("answer broke off, or is larger than {limit} bytes")))?;
     let mut chains = request.kind.issuer_chain_headers().iter().filter_map(|name| head.headers.get(*name));
     let issuer_chain = chains.next().and_then(|chain| chain.to_str().ok()).map(str::to_owned);
     Ok(Response { kind: request.kind, body: body.to_bytes().to_vec(), issuer_chain })
 }
 
 /// What may be gone in a moment.
-fn passing(reason: impl ToString) -> Problem {
+fn passing(reason: &impl ToString) -> Problem {
     Problem { reason: reason.to_string(), retry: true, wait: None }
 }
 
 /// What stays as it is.
-fn lasting(reason: impl ToString) -> Problem {
+fn lasting(reason: &impl ToString) -> Problem {
     Problem { reason: reason.to_string(), retry: false, wait: None }
 }
