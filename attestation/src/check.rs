@@ -209,7 +209,8 @@ pub struct Rejected<E> {
 
 impl<E> Rejected<E> {
     /// The same refusal, with its reason as a part of another kind of reasons.
-    pub(crate) fn map<F>(self, error: impl FnOnce(E) -> F) -> Rejected<F> {
+    #[must_use]
+    pub fn map<F>(self, error: impl FnOnce(E) -> F) -> Rejected<F> {
         Rejected { checks: self.checks, error: error(self.error) }
     }
 }

@@ -5,7 +5,7 @@
 use cloister_attestation::development;
 use cloister_attestation::document::{self, Document, Evidence, Tee};
 use cloister_attestation::encoding::{Hex, sha256};
-use cloister_attestation::statement::{self, Build, Model, NULL_NONCE, ReceiptKey, State, Statement};
+use cloister_attestation::statement::{self, NULL_NONCE, ReceiptKey, Statement};
 use cloister_attestation::verify::Error;
 use cloister_attestation::{ExitClass, Expectations, Outcome, Rejected, Trust, VerifiedEvidence, receipt};
 use ed25519_dalek::SigningKey;
@@ -20,21 +20,8 @@ fn key() -> SigningKey {
 
 fn statement() -> Statement {
     let public_key = Hex(key().verifying_key().to_bytes());
-    Statement {
-        v: statement::VERSION,
-        build: Build { version: "0.1.0".to_owned(), commit: "unknown".to_owned() },
-        tls_spki_sha256: vec![sha256(b"spki")],
-        hpke_keys: vec![Hex([1; 32])],
-        opaque_pk: Hex([2; 32]),
-        receipt_keys: vec![ReceiptKey { key_id: receipt::key_id(&public_key.0), public_key }],
-        log_keys_root: sha256(b"[]"),
-        models: vec![Model { id: "embedder".to_owned(), sha256: sha256(b"model"), role: "embedder".to_owned() }],
-        policies_sha256: sha256(b"policies"),
-        egress_sha256: sha256(b"egress"),
-        state: State { epoch: 7, audit_head: sha256(b"head") },
-        not_after: NOW + 3_600_000,
-        channel: None,
-    }
+    let receipt_keys = vec![ReceiptKey { key_id: receipt::key_id(&public_key.0), public_key }];
+    Statement { receipt_keys, ..cloister_synthetic::document::statement(NOW) }
 }
 
 fn document(nonce: Option<[u8; 32]>, statement: Statement) -> Document {

@@ -26,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "cloister-host",
             "cloister-policies",
             "cloister-protocol",
+            "cloister-synthetic",
         ],
     ),
     (

@@ -13,11 +13,12 @@
 //! | `hardware` | chain, signature, TCB, the machine's policy | 2 genuine; 32 not judged in full; 96 refused; 97 unknown root |
 //! | `runtime-opaque` | the kind of evidence | 2 memory is encrypted; 96 it can be seen |
 //!
-//! 99 stands in each where the evidence itself is not true. Nothing is claimed (0) of files, storage and data sources.
+//! 99 stands in each where the evidence itself is not true, 1 where it is nothing that this program can read, and 0, no
+//! claim, where what is needed to judge it is missing. Nothing is ever claimed of files, storage and data sources.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cloister_attestation::{Outcome, Stage};
+use cloister_attestation::{ExitClass, Outcome, Stage};
 use cloister_policies::appraisal::Verdict;
 use serde_json::{Map, Value, json};
 
@@ -30,6 +31,7 @@ const MEDIA_TYPE: &str = "application/eat-ucs+json; eat_profile=\"tag:ietf.org,2
 const ATTESTATION_RESULTS: u32 = 8;
 
 const NONE: i8 = 0;
+const UNREADABLE: i8 = 1;
 const AFFIRMING: i8 = 2;
 const APPROVED_AT_BOOT: i8 = 3;
 const WARNING: i8 = 32;
@@ -77,9 +79,10 @@ const EXECUTABLES: &[&str] = &[
 pub(crate) fn claims(report: &Report) -> Value {
     let vector = vector(report);
     let worst = vector.values().filter_map(Value::as_i64).max().unwrap_or_default();
-    let status = match report.verdict {
-        Verdict::Rejected => "contraindicated",
-        Verdict::Accepted | Verdict::AcceptedDevelopment => tier(worst),
+    let status = match (report.verdict, report.exit_class) {
+        (Verdict::Rejected, ExitClass::Accepted | ExitClass::Rejected) => "contraindicated",
+        (Verdict::Rejected, ExitClass::Unsupported | ExitClass::Malformed | ExitClass::Collateral)
+        | (Verdict::Accepted | Verdict::AcceptedDevelopment, _) => tier(worst),
     };
     let nonce = report.claims.get("nonce").and_then(Value::as_str).and_then(|nonce| hex::decode(nonce).ok());
     // EAT takes nonces of 8 to 64 bytes (RFC 9711, section 4.1).
@@ -124,16 +127,17 @@ const fn tier(value: i64) -> &'static str {
 }
 
 fn vector(report: &Report) -> Map<String, Value> {
-    let [identity, configuration, executables, hardware, memory] = if is_untrue(report) {
-        [NOT_TRUE; 5]
-    } else {
-        [
+    let [identity, configuration, executables, hardware, memory] = match report.exit_class {
+        ExitClass::Collateral => [NONE; 5],
+        ExitClass::Unsupported | ExitClass::Malformed => [UNREADABLE; 5],
+        ExitClass::Accepted | ExitClass::Rejected if is_untrue(report) => [NOT_TRUE; 5],
+        ExitClass::Accepted | ExitClass::Rejected => [
             of_group(report, IDENTITY, (AFFIRMING, NONE, UNRECOGNISED)),
             of_group(report, CONFIGURATION, (AFFIRMING, NONE, CONTRAINDICATED)),
             of_group(report, EXECUTABLES, (APPROVED_AT_BOOT, UNRECOGNISED_SOFTWARE, CONTRAINDICATED)),
             of_hardware(report),
             if report.tee.is_some_and(|tee| tee.is_hardware()) { AFFIRMING } else { CONTRAINDICATED },
-        ]
+        ],
     };
     let named = [
         ("instance-identity", identity),
@@ -179,4 +183,17 @@ fn of_hardware(report: &Report) -> i8 {
     }
     let undone = |check: &cloister_attestation::Check| check.required && check.result == Outcome::NotDone;
     if report.checks.iter().any(undone) { WARNING } else { AFFIRMING }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_check_that_a_claim_rests_on_exists() {
+        let known: Vec<_> = cloister_policies::appraisal::check_ids().collect();
+        for id in [CONFIGURATION, EXECUTABLES, IDENTITY].concat() {
+            assert!(id == "tls.pin" || known.contains(&id), "{id}");
+        }
+    }
 }

@@ -14,13 +14,13 @@ use cloister_attestation::document::{Document, Evidence, Tee};
 use cloister_attestation::encoding::{Digest, Hex, sha256};
 use cloister_attestation::receipt::Receipt;
 use cloister_attestation::statement::Statement;
-use common::Appliance;
+use cloister_synthetic::appliance::Appliance;
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
 use server::{Answers, Server};
 use tempfile::TempDir;
 
-/// `common::NOW`.
+/// The time of the appliance's records.
 const AT: &str = "2026-09-21T14:13:20Z";
 const PIN: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const ALLOW: &str = "--insecure-allow-development-tee";

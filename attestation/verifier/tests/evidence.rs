@@ -264,6 +264,17 @@ fn dc_10_the_verdict_as_an_ear_says_no_more_than_the_checks() {
     assert_eq!((&refused["ear_status"], refused.get("exp")), (&json!("contraindicated"), None));
     assert_eq!(refused["ear_trustworthiness_vector"]["hardware"], 99);
 
+    // Not judged, for lack of certificates or of anything to read: no claim, and never a verdict on the machine.
+    let folder = TempDir::new().unwrap();
+    let unreadable = write(&folder, "unreadable", b"what is this?");
+    for (file, code, value) in [(arg(&report), 40, 0), (unreadable.as_str(), 30, 1)] {
+        let output = verify(&["evidence", file, "--at", GENOA_AT, "--ear"]);
+        let claims: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let attester = &claims["submods"]["attester"];
+        assert_eq!((output.status.code(), &attester["ear_status"]), (Some(code), &json!("none")), "{claims:#}");
+        assert_eq!(attester["ear_trustworthiness_vector"]["hardware"], value);
+    }
+
     let output = verify(&[&args[..], &["--cmw"]].concat());
     let record: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(record[2], 8, "attestation results");

@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 const IMAGE: &str = "boot an image whose registers you have pinned, or pin these after review";
 
-const PLAN: &[Planned] = &[
+pub(super) const PLAN: &[Planned] = &[
     Planned::optional("policy.az.pcrs", Stage::Policy, IMAGE),
     Planned::optional("policy.az.fresh", Stage::Policy, "ask the guest's TPM for a quote over a fresh nonce"),
     Planned::optional("policy.az.secure_boot", Stage::Policy, "create the machine with secure boot"),

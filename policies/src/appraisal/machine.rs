@@ -8,7 +8,7 @@ use cloister_attestation::verify::Hardware;
 use super::file::{Image, RawPolicy};
 use super::{azure as azure_policy, snp, tdx};
 
-const PLAN: &[Planned] = &[
+pub(super) const PLAN: &[Planned] = &[
     Planned::required(
         "policy.table",
         Stage::Policy,

@@ -103,6 +103,12 @@ impl AttestationResult {
     }
 }
 
+/// The ids of all checks that policies make.
+pub fn check_ids() -> impl Iterator<Item = &'static str> {
+    let plans = [PLAN, machine::PLAN, snp_checks::PLAN, tdx::PLAN, azure::PLAN];
+    plans.into_iter().flatten().map(|planned| planned.id)
+}
+
 /// Judges true evidence by a policy.
 #[must_use]
 pub fn appraise(

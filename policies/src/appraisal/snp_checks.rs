@@ -12,7 +12,7 @@ const UPDATE: &str = "ask the operator of the machine to update its firmware";
 const ELSEWHERE: &str = "run the appliance on a machine that the policy accepts, or change the policy";
 const IMAGE: &str = "run a release whose measurement you have pinned, or pin this one after review";
 
-const PLAN: &[Planned] = &[
+pub(super) const PLAN: &[Planned] = &[
     planned("policy.snp.debug", RELAUNCH),
     planned("policy.snp.migration", RELAUNCH),
     planned("policy.snp.vmpl", "ask for the report at a higher privilege, or trust the paravisor above the guest"),

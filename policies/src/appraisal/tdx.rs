@@ -37,7 +37,7 @@ const RELAUNCH: &str = "ask the operator to launch the TD with other attributes"
 const REVIEW: &str = "pin the values of the image that you reviewed, and run that image";
 const PLATFORM: &str = "run the appliance on a platform that the policy lists";
 
-const PLAN: &[Planned] = &[
+pub(super) const PLAN: &[Planned] = &[
     Planned::optional("policy.tdx.tcb_status", Stage::Tcb, PATCH),
     Planned::optional("policy.tdx.advisories", Stage::Policy, PATCH),
     Planned::optional("policy.tdx.evaluation_number", Stage::Policy, "fetch newer collateral from Intel"),

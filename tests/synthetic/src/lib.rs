@@ -8,6 +8,7 @@
 //! * [`intel`]: root, certificates, collateral and platform of an Intel of our own, which quotes trust domains on demand;
 //!   every part can be changed before it is signed, so that one thing alone is wrong.
 //! * [`azure`]: a paravisor with a TPM, around a report of [`amd`].
+//! * [`appliance`]: a log with its exports and receipts, attested by a development document.
 //! * [`document`]: whole attestation documents of all of them.
 //!
 //! ```
@@ -19,6 +20,7 @@
 //! ```
 
 pub mod amd;
+pub mod appliance;
 pub mod azure;
 mod der;
 pub mod document;

@@ -1,9 +1,9 @@
 //! The evidence itself, put before the verification of its kind with what came along.
 
 use cloister_attestation::azure::{self, HclReport, ReportKind, TpmQuote};
-use cloister_attestation::check::{ExitClass, Rejected};
+use cloister_attestation::check::Rejected;
 use cloister_attestation::tdx::TcbVerdict;
-use cloister_attestation::verify::Hardware;
+use cloister_attestation::verify::{Error, Hardware};
 use cloister_attestation::{snp, tdx};
 use serde_json::{Value, json};
 
@@ -14,30 +14,6 @@ use crate::input;
 use crate::judge::Judge;
 
 const MAX_TPM_QUOTE_BYTES: usize = 16 << 10;
-
-/// Why evidence is not true.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    /// SEV-SNP.
-    #[error("{0}")]
-    Snp(snp::Error),
-    /// TDX.
-    #[error("{0}")]
-    Tdx(tdx::Error),
-    /// Azure.
-    #[error("{0}")]
-    Azure(azure::Error),
-}
-
-impl Error {
-    pub(super) const fn class(&self) -> ExitClass {
-        match self {
-            Self::Snp(error) => error.class(),
-            Self::Tdx(error) => error.class(),
-            Self::Azure(error) => error.class(),
-        }
-    }
-}
 
 /// True evidence, or why it is not.
 pub(super) type Verdict = Result<Hardware, Rejected<Error>>;
@@ -57,12 +33,12 @@ pub(super) fn verify(
         Kind::SnpReport => {
             let evidence = snp::Evidence { report: evidence, endorsements: supplied.snp().endorsements() };
             let verified = snp::verify(&evidence, &judge.trust().snp, now_ms);
-            verified.map(|report| Hardware::Snp(Box::new(report))).map_err(|refusal| because(refusal, Error::Snp))
+            verified.map(|report| Hardware::Snp(Box::new(report))).map_err(|refusal| refusal.map(Error::Snp))
         }
         Kind::Quote => {
             let evidence = tdx::Evidence { quote: evidence, collateral: supplied.tdx() };
             let verified = tdx::verify(&evidence, &judge.trust().tdx, now_ms);
-            verified.map(|quote| Hardware::Tdx(Box::new(quote))).map_err(|refusal| because(refusal, Error::Tdx))
+            verified.map(|quote| Hardware::Tdx(Box::new(quote))).map_err(|refusal| refusal.map(Error::Tdx))
         }
         Kind::HclReport => verify_guest(args, judge, evidence, now_ms)?,
         Kind::CertificateTable => {
@@ -98,15 +74,11 @@ fn verify_guest(args: &EvidenceArgs, judge: &Judge, hcl_report: &[u8], now_ms: u
         let td_quote = input::read(path, tdx::MAX_QUOTE_BYTES)?;
         let below = tdx::Evidence { quote: &td_quote, collateral: supplied.tdx() };
         let verified = azure::verify_tdx(&evidence, &below, &judge.trust().tdx, now_ms);
-        verified.map(|guest| Hardware::AzTdx(Box::new(guest))).map_err(|refusal| because(refusal, Error::Azure))
+        verified.map(|guest| Hardware::AzTdx(Box::new(guest))).map_err(|refusal| refusal.map(Error::Azure))
     } else {
         let verified = azure::verify_snp(&evidence, &supplied.snp().endorsements(), &judge.trust().snp, now_ms);
-        verified.map(|guest| Hardware::AzSnp(Box::new(guest))).map_err(|refusal| because(refusal, Error::Azure))
+        verified.map(|guest| Hardware::AzSnp(Box::new(guest))).map_err(|refusal| refusal.map(Error::Azure))
     })
-}
-
-fn because<E>(refusal: Rejected<E>, error: impl FnOnce(E) -> Error) -> Rejected<Error> {
-    Rejected { checks: refusal.checks, error: error(refusal.error) }
 }
 
 /// Intel's judgement of the platform, as the report shows it.
