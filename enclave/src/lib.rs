@@ -20,6 +20,7 @@ pub mod app;
 pub mod attest;
 pub mod audit;
 pub mod clock;
+mod collections;
 pub mod config;
 pub mod documents;
 pub mod egress;

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use cloister_attestation::document::{Document, Evidence, Tee};
 use cloister_attestation::encoding::{Hex, sha256};
 use cloister_attestation::export::{self, Attestation, Expectations, LogKey};
-use cloister_attestation::statement::{self, Build, State, Statement};
+use cloister_attestation::statement::{self, Build, Statement};
 use cloister_attestation::{Trust, check, development};
 use cloister_enclave::audit::export::{Error, Recipient, Request};
 use cloister_enclave::audit::{Class, Event};
@@ -45,7 +45,7 @@ fn document(store: &Store, log_keys: &[LogKey]) -> Vec<u8> {
         models: Vec::new(),
         policies_sha256: sha256(b"policies"),
         egress_sha256: sha256(b"egress"),
-        state: State { epoch: store.epoch(), audit_head: store.audit_head() },
+        state: store.state(),
         not_after: SystemClock.now_ms() + 3_600_000,
         channel: None,
     };

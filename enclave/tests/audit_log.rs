@@ -7,6 +7,7 @@ mod opened;
 use cloister_attestation::note::{Checkpoint, Vkey};
 use cloister_attestation::tlog;
 use cloister_enclave::audit::{Class, Event, Log, Outcome};
+use cloister_enclave::clock::ManualClock;
 use cloister_enclave::store::{Collection, Error, LeafPlace, Store};
 use cloister_protocol::ids::PersonId;
 use opened::{open, tenant};
@@ -238,4 +239,62 @@ fn a_host_that_cannot_name_a_log_is_refused() {
         let refused = Store::open(dir.path(), &root, clock, settings);
         assert!(matches!(refused, Err(Error::Audit(_))), "{host:?}");
     }
+}
+
+#[tokio::test]
+async fn s1_92_a_silent_log_gets_a_heartbeat_every_hour_and_a_busy_one_none() {
+    const HOUR_MS: u64 = 3_600_000;
+    let dir = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new(1_790_000_000_000);
+    let store = opened::open_at(dir.path(), clock.clone());
+    let write = |number| {
+        let mut batch = tenant(&store, number).batch();
+        batch.audit(event(1));
+        batch.commit()
+    };
+    assert_eq!(store.beat().await.unwrap(), 0, "without a log nothing is silent");
+    write(1).await.unwrap();
+    write(2).await.unwrap();
+    clock.advance_ms(HOUR_MS - 1);
+    assert_eq!(store.beat().await.unwrap(), 0);
+    write(2).await.unwrap();
+    clock.advance_ms(1);
+    assert_eq!(store.beat().await.unwrap(), 1);
+    assert_eq!(store.beat().await.unwrap(), 0, "one an hour");
+    let leaves = verify(&tenant(&store, 1).audit_log());
+    assert_eq!(operations(&leaves), ["log.genesis", "log.boot", "chat.answer", "log.heartbeat"]);
+    assert_eq!(leaves[3]["time"].as_u64().unwrap() - leaves[2]["time"].as_u64().unwrap(), HOUR_MS);
+    assert_eq!(verify(&tenant(&store, 2).audit_log()).len(), 4);
+    clock.advance_ms(HOUR_MS);
+    assert_eq!(store.beat().await.unwrap(), 2);
+}
+
+#[test]
+fn dc_04_proofs_are_made_from_tiles_around_every_boundary() {
+    const SIZE: u64 = 600;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    // The first batch of a log adds two leaves of its own.
+    let mut batch = tenant(&store, 1).batch();
+    for number in 2..SIZE {
+        batch.audit(event(number));
+    }
+    batch.commit_blocking().unwrap();
+    let log = tenant(&store, 1).audit_log();
+    let hashes: Vec<_> = (0..SIZE).map(|index| tlog::leaf_hash(&log.leaf(index).unwrap())).collect();
+    for index in [0, 1, 127, 128, 254, 255, 256, 257, 511, 512, 513, 598, 599] {
+        let (proof, head) = log.prove_inclusion(index).unwrap();
+        let leaf = hashes[usize::try_from(index).unwrap()];
+        assert_eq!(head.size, SIZE);
+        tlog::verify_inclusion(&proof, index, SIZE, &leaf, &head.root.0).unwrap();
+    }
+    for size in [0, 1, 2, 3, 128, 255, 256, 257, 511, 512, 513, 599, 600] {
+        let (proof, head) = log.prove_consistency(size).unwrap();
+        let old = tlog::root(&hashes[..usize::try_from(size).unwrap()]);
+        tlog::verify_consistency(&proof, (size, &old), (head.size, &head.root.0)).unwrap();
+    }
+    for beyond in [SIZE, SIZE + 1, u64::MAX] {
+        assert!(matches!(log.prove_inclusion(beyond), Err(Error::Integrity { .. })), "{beyond}");
+    }
+    assert!(matches!(log.prove_consistency(SIZE + 1), Err(Error::Integrity { .. })));
 }

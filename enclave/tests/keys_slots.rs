@@ -234,9 +234,9 @@ async fn dc_04_the_keyset_is_the_same_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let store = opened::open(dir.path());
     let first = Keyset::open_or_create(&store).await.unwrap();
-    let epoch = store.epoch();
+    let epoch = store.state().epoch;
     Keyset::open_or_create(&store).await.unwrap();
-    assert_eq!(store.epoch(), epoch, "nothing is written the second time");
+    assert_eq!(store.state().epoch, epoch, "nothing is written the second time");
     store.close().await;
     drop(store);
     let store = opened::open(dir.path());

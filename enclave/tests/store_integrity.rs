@@ -47,8 +47,12 @@ fn prepared() -> tempfile::TempDir {
     dir
 }
 
+/// What a record's version, and the tag of its seal, take of its bytes.
+const VERSION: usize = 8;
+const TAG: usize = 16;
+
 #[test]
-fn every_changed_byte_of_a_record_is_an_integrity_error() {
+fn dc_03_every_changed_byte_of_a_record_is_an_integrity_error() {
     let dir = prepared();
     let name = changed_by(dir.path(), |mine| put(mine, "a", "some text")).remove(0);
     let good = disk(dir.path()).get(&name).unwrap().unwrap().to_vec();
@@ -56,6 +60,10 @@ fn every_changed_byte_of_a_record_is_an_integrity_error() {
         let mut bad = good.clone();
         bad[at] ^= 0x20;
         write_raw(dir.path(), &name, Some(&bad));
+        if at < VERSION || at >= good.len() - TAG {
+            assert_integrity(try_open(dir.path(), ROOT));
+            continue;
+        }
         let store = open(dir.path());
         assert_integrity(tenant(&store, 1).get(&NOTES, "a"));
         assert_integrity(tenant(&store, 1).list(&NOTES));
@@ -63,10 +71,71 @@ fn every_changed_byte_of_a_record_is_an_integrity_error() {
     }
     for len in [0, 7, 8, 9, 13, 36, 37, 52, good.len() - 1] {
         write_raw(dir.path(), &name, Some(&good[..len]));
-        assert_integrity(tenant(&open(dir.path()), 1).get(&NOTES, "a"));
+        assert_integrity(try_open(dir.path(), ROOT));
     }
     write_raw(dir.path(), &name, Some(&good));
     assert_eq!(tenant(&open(dir.path()), 1).get(&NOTES, "a").unwrap().as_deref(), Some("some text"));
+}
+
+#[test]
+fn dc_04_a_record_added_taken_away_or_put_back_is_noticed_at_start() {
+    let dir = prepared();
+    let name = changed_by(dir.path(), |mine| put(mine, "a", "old")).remove(0);
+    let old = disk(dir.path()).get(&name).unwrap().unwrap();
+    let store = open(dir.path());
+    put(&tenant(&store, 1), "a", "new");
+    put(&tenant(&store, 1), "b", "deleted later");
+    store.close_blocking();
+    drop(store);
+    let deleted = disk(dir.path()).iter().map(|entry| entry.unwrap()).collect::<Vec<_>>();
+    let store = open(dir.path());
+    let mut batch = tenant(&store, 1).batch();
+    batch.delete(&NOTES, "b");
+    batch.commit_blocking().unwrap();
+    store.close_blocking();
+    drop(store);
+    let before = disk(dir.path()).iter().map(|entry| entry.unwrap()).collect::<Vec<_>>();
+    let (deleted, bytes) = deleted.into_iter().find(|(name, _)| before.iter().all(|(there, _)| there != name)).unwrap();
+
+    write_raw(dir.path(), &deleted, Some(&bytes));
+    assert_integrity(try_open(dir.path(), ROOT));
+    write_raw(dir.path(), &deleted, None);
+    write_raw(dir.path(), &name, Some(&old));
+    assert_integrity(try_open(dir.path(), ROOT));
+    write_raw(dir.path(), &name, None);
+    assert_integrity(try_open(dir.path(), ROOT));
+    let new = before.into_iter().find(|(there, _)| *there == name).unwrap().1;
+    write_raw(dir.path(), &name, Some(&new));
+    assert_eq!(tenant(&open(dir.path()), 1).get(&NOTES, "a").unwrap().as_deref(), Some("new"));
+}
+
+/// Two machines that go on from one disk give the same versions to different records; each of them opens under the keys
+/// that both have.
+#[test]
+fn dc_04_a_record_of_a_fork_with_the_same_version_is_noticed_at_start() {
+    let (dir, fork) = (prepared(), tempfile::tempdir().unwrap());
+    copy(dir.path(), fork.path());
+    let name = changed_by(dir.path(), |mine| put(mine, "a", "of the one")).remove(0);
+    changed_by(fork.path(), |mine| put(mine, "a", "of the other"));
+    let ours = disk(dir.path()).get(&name).unwrap().unwrap();
+    let theirs = disk(fork.path()).get(&name).unwrap().unwrap();
+    assert_eq!(ours[..VERSION], theirs[..VERSION], "else the version alone would tell");
+    write_raw(dir.path(), &name, Some(&theirs));
+    assert_integrity(try_open(dir.path(), ROOT));
+    write_raw(dir.path(), &name, Some(&ours));
+    assert_eq!(tenant(&open(dir.path()), 1).get(&NOTES, "a").unwrap().as_deref(), Some("of the one"));
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }
 
 fn write_raw(dir: &std::path::Path, name: &[u8], value: Option<&[u8]>) {
@@ -100,17 +169,24 @@ fn a_record_moved_to_another_name_collection_or_tenant_does_not_open() {
             continue;
         }
         write_raw(dir.path(), &a, Some(value));
+        assert_integrity(try_open(dir.path(), ROOT));
+        // With the version and the tag of the record that was there, only the seal can tell.
+        let body = value.get(VERSION..value.len() - TAG).unwrap();
+        let disguised = [&original[..VERSION], body, &original[original.len() - TAG..]].concat();
+        write_raw(dir.path(), &a, Some(&disguised));
         let store = open(dir.path());
         assert_integrity(tenant(&store, 1).get(&NOTES, "a"));
         assert_eq!(tenant(&store, 1).get(&NOTES, "b").unwrap().as_deref(), Some("text of one"));
         assert_eq!(tenant(&store, 2).get(&NOTES, "a").unwrap().as_deref(), Some("text of two"));
     }
+    write_raw(dir.path(), &a, Some(&original));
     for name in [&b, &other_collection] {
+        let good = disk(dir.path()).get(name).unwrap().unwrap();
         write_raw(dir.path(), name, Some(&original));
+        assert_integrity(try_open(dir.path(), ROOT));
+        write_raw(dir.path(), name, Some(&good));
     }
-    let store = open(dir.path());
-    assert_integrity(tenant(&store, 1).get(&NOTES, "b"));
-    assert_integrity(tenant(&store, 1).get(&OTHERS, "a"));
+    drop(open(dir.path()));
 }
 
 #[test]
@@ -123,7 +199,11 @@ fn an_old_record_under_the_number_of_the_new_one_is_noticed() {
     store.close_blocking();
     drop(store);
     let new = disk(dir.path()).get(&name).unwrap().unwrap();
-    let mixed = [&new[..8], &old[8..]].concat();
+    let mixed = [&new[..VERSION], &old[VERSION..]].concat();
+    write_raw(dir.path(), &name, Some(&mixed));
+    assert_integrity(try_open(dir.path(), ROOT));
+    let body = &old[VERSION..old.len() - TAG];
+    let mixed = [&new[..VERSION], body, &new[new.len() - TAG..]].concat();
     write_raw(dir.path(), &name, Some(&mixed));
     assert_integrity(tenant(&open(dir.path()), 1).get(&NOTES, "a"));
 }
@@ -144,12 +224,10 @@ fn chunks_of_two_blobs_do_not_mix() {
     changed_by(dir.path(), blob(2));
     for (name, chunk) in names.iter().zip(&old) {
         let new = disk(dir.path()).get(name).unwrap().unwrap();
-        write_raw(dir.path(), name, Some(chunk));
-        let read = tenant(&open(dir.path()), 1).get_blob(&NOTES, "blob");
-        assert!(matches!(read, Err(Error::Conflict { .. } | Error::Integrity { .. })), "{read:?}");
-        write_raw(dir.path(), name, None);
-        let read = tenant(&open(dir.path()), 1).get_blob(&NOTES, "blob");
-        assert!(!matches!(read, Ok(Some(_))), "{read:?}");
+        for bad in [Some(&chunk[..]), None] {
+            write_raw(dir.path(), name, bad);
+            assert_integrity(try_open(dir.path(), ROOT));
+        }
         write_raw(dir.path(), name, Some(&new));
     }
     assert!(tenant(&open(dir.path()), 1).get_blob(&NOTES, "blob").unwrap() == Some(vec![2; 150_000]));
@@ -168,7 +246,9 @@ fn a_damaged_key_of_one_tenant_leaves_the_others_alone() {
     for name in names {
         let good = disk(dir.path()).get(&name).unwrap().unwrap();
         let mut bad = good.to_vec();
-        *bad.last_mut().unwrap() ^= 1;
+        // The last byte before the tag, so that only the seal tells.
+        let at = bad.len() - TAG - 1;
+        bad[at] ^= 1;
         write_raw(dir.path(), &name, Some(&bad));
         match try_open(dir.path(), ROOT) {
             // The header, or the system's own key.
@@ -185,14 +265,18 @@ fn a_damaged_key_of_one_tenant_leaves_the_others_alone() {
 }
 
 #[test]
-fn a_lost_header_and_strange_names_are_refused_at_start() {
+fn strange_names_are_refused_at_start() {
     let dir = prepared();
     write_raw(dir.path(), b"short", Some(b"x"));
     assert_integrity(try_open(dir.path(), ROOT));
     write_raw(dir.path(), b"short", None);
-    write_raw(dir.path(), &[b'x'; 100], Some(b"x"));
-    let store = open(dir.path());
-    assert_eq!(tenant(&store, 1).get(&NOTES, "first").unwrap().as_deref(), Some("value"));
+    for length in [24, 32, 100] {
+        let name = vec![b'x'; length];
+        write_raw(dir.path(), &name, Some(&[0; 64]));
+        assert_integrity(try_open(dir.path(), ROOT));
+        write_raw(dir.path(), &name, None);
+    }
+    assert_eq!(tenant(&open(dir.path()), 1).get(&NOTES, "first").unwrap().as_deref(), Some("value"));
 }
 
 #[test]

@@ -22,9 +22,12 @@ use crate::access::Authorized;
 use crate::answers::records::RECEIPTS;
 use crate::fresh;
 use crate::identity::Credential;
-use crate::store::{Collection, Error, Store, TenantStore};
+use crate::store::{Collection, Error, Listing, Store, TenantStore};
 
 const ACI_RECEIPTS: Collection<AciRecord> = Collection::new("aci-receipts", 25, 1);
+
+/// The collections of this module.
+pub(crate) const COLLECTIONS: Listing = &[ACI_RECEIPTS.meta()];
 
 /// The longest name of a model that a receipt repeats.
 const MODEL_BYTES: usize = 256;

@@ -24,6 +24,7 @@ pub mod writer;
 pub use engine::{Engine, Settings};
 pub use job::{Answers, Ask, InConversation};
 pub use question::{Question, Sampling};
+pub(crate) use records::COLLECTIONS;
 
 use crate::{retrieval, store};
 

@@ -5,7 +5,7 @@ use cloister_protocol::api::{Conversation, Message};
 use cloister_protocol::ids::{AssistantId, ConversationId, PersonId, WorkspaceId};
 use serde::{Deserialize, Serialize};
 
-use crate::store::Collection;
+use crate::store::{Collection, Listing};
 
 /// Conversations, grouped by [`owner_group`]: another person's conversation cannot even be asked for.
 pub const CONVERSATIONS: Collection<ConversationRecord> = Collection::new_grouped("conversations", 20, 1);
@@ -13,6 +13,9 @@ pub const CONVERSATIONS: Collection<ConversationRecord> = Collection::new_groupe
 pub const MESSAGES: Collection<Message> = Collection::new_grouped("messages", 21, 1);
 /// Receipts by id.
 pub const RECEIPTS: Collection<ReceiptRecord> = Collection::new("receipts", 22, 1);
+
+/// The collections of this module.
+pub(crate) const COLLECTIONS: Listing = &[CONVERSATIONS.meta(), MESSAGES.meta(), RECEIPTS.meta()];
 
 /// A conversation of one person with one assistant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use cloister_attestation::encoding::{Digest, Hex, sha256};
 use cloister_attestation::export::{LogKey, log_keys_root};
 use cloister_attestation::receipt::key_id;
-use cloister_attestation::statement::{Build, Model, ReceiptKey, State, Statement, VERSION};
+use cloister_attestation::statement::{Build, Model, ReceiptKey, Statement, VERSION};
 use cloister_models::ModelDigest;
 
 use super::{App, LoadedModels};
@@ -26,7 +26,7 @@ impl App {
     /// What the process says about itself right now, with `not_after` left at zero.
     #[must_use]
     pub fn statement_now(&self) -> Statement {
-        Statement { log_keys_root: log_keys(&self.store), state: state(&self.store), ..self.statement.clone() }
+        Statement { log_keys_root: log_keys(&self.store), state: self.store.state(), ..self.statement.clone() }
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn statement(facts: &Facts<'_>, store: &Store) -> Statement {
         models: models(facts.models),
         policies_sha256: Hex(cloister_policies::digest()),
         egress_sha256: Hex(EgressPolicy::new(facts.config.egress_allow.clone()).digest()),
-        state: state(store),
+        state: store.state(),
         not_after: 0,
         channel: None,
     }
@@ -69,8 +69,4 @@ fn log_keys(store: &Store) -> Digest {
     let keys: Vec<LogKey> =
         store.log_keys().into_iter().map(|vkey| LogKey { origin: vkey.name.clone(), vkey: vkey.to_string() }).collect();
     log_keys_root(&keys)
-}
-
-fn state(store: &Store) -> State {
-    State { epoch: store.epoch(), audit_head: store.audit_head() }
 }

@@ -33,6 +33,8 @@ pub enum Class {
     ApplicationStopped,
     /// Application lifecycle (6002), update.
     ApplicationUpdated,
+    /// Application lifecycle (6002), other: signs of life, notes about the log itself.
+    ApplicationOther,
     /// API activity (6003), create: questions, uploads.
     ApiCreate,
     /// API activity (6003), read.
@@ -66,6 +68,7 @@ impl Class {
             Self::ApplicationStarted => (6002, 3),
             Self::ApplicationStopped => (6002, 4),
             Self::ApplicationUpdated => (6002, 8),
+            Self::ApplicationOther => (6002, 99),
             Self::ApiCreate => (6003, 1),
             Self::ApiRead => (6003, 2),
             Self::ApiUpdate => (6003, 3),

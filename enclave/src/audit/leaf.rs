@@ -91,7 +91,7 @@ fn ocsf(event: &Event, context: &Context<'_>) -> Map<String, Value> {
             fields.insert("user".to_owned(), user);
             fields.insert("privileges".to_owned(), json!([event.operation]));
         }
-        Class::ApplicationStarted | Class::ApplicationStopped | Class::ApplicationUpdated => {
+        Class::ApplicationStarted | Class::ApplicationStopped | Class::ApplicationUpdated | Class::ApplicationOther => {
             fields.insert("app".to_owned(), product);
         }
         Class::ApiCreate | Class::ApiRead | Class::ApiUpdate | Class::ApiDelete => {

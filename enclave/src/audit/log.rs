@@ -1,16 +1,19 @@
 //! The reading half of a log: its head, its leaves, and proofs about them.
 
+use std::sync::Arc;
+
 use cloister_attestation::note::Vkey;
-use cloister_attestation::tlog::{self, ConsistencyProof, InclusionProof, MemoryTree};
+use cloister_attestation::tlog::{self, ConsistencyProof, InclusionProof};
 use serde_json::{Map, Value};
 
+use super::nodes::StoredTree;
 use super::person::PersonKey;
 use super::{Head, LEAVES, Person, tree};
-use crate::store::{Error, TenantStore};
+use crate::store::{Error, Tenant, TenantStore};
 
 /// The audit log of one tenant.
 ///
-/// Reading leaves and making proofs is blocking and takes time in proportion to the log.
+/// Reading is blocking. A proof reads at most 255 leaves and a few tiles for each level of the tree.
 #[derive(Debug, Clone)]
 pub struct Log {
     store: TenantStore,
@@ -65,9 +68,11 @@ impl Log {
     /// # Errors
     /// [`Error::Integrity`], also when there is no such leaf.
     pub fn prove_inclusion(&self, index: u64) -> Result<(InclusionProof, Head), Error> {
-        let head = self.head()?.unwrap_or_default();
-        let proof = tlog::prove_inclusion(&self.tree(&head)?, index, head.size);
-        Ok((proof.map_err(|_| Error::Integrity { what: LEAVES.name() })?, head))
+        let (tenant, head) = (self.store.tenant_keys()?, self.head()?.unwrap_or_default());
+        let proof = tlog::prove_inclusion(&self.tree(&tenant, head.size), index, head.size).map_err(broken)?;
+        let leaf = tlog::leaf_hash(&self.leaf(index)?);
+        tlog::verify_inclusion(&proof, index, head.size, &leaf, &head.root.0).map_err(broken)?;
+        Ok((proof, head))
     }
 
     /// Proves that the log had the first `size` leaves of the newest head, which is answered with the proof.
@@ -75,17 +80,16 @@ impl Log {
     /// # Errors
     /// [`Error::Integrity`], also when the log has fewer leaves.
     pub fn prove_consistency(&self, size: u64) -> Result<(ConsistencyProof, Head), Error> {
-        let head = self.head()?.unwrap_or_default();
-        let proof = tlog::prove_consistency(&self.tree(&head)?, size, head.size);
-        Ok((proof.map_err(|_| Error::Integrity { what: LEAVES.name() })?, head))
+        let (tenant, head) = (self.store.tenant_keys()?, self.head()?.unwrap_or_default());
+        let tree = self.tree(&tenant, head.size);
+        let proof = tlog::prove_consistency(&tree, size, head.size).map_err(broken)?;
+        let old = tlog::root_at(&tree, size).map_err(broken)?;
+        tlog::verify_consistency(&proof, (size, &old), (head.size, &head.root.0)).map_err(broken)?;
+        Ok((proof, head))
     }
 
-    fn tree(&self, head: &Head) -> Result<MemoryTree, Error> {
-        let mut tree = MemoryTree::new();
-        for index in 0..head.size {
-            tree.push(tlog::leaf_hash(&self.leaf(index)?));
-        }
-        if tree.root() == head.root.0 { Ok(tree) } else { Err(Error::Integrity { what: LEAVES.name() }) }
+    fn tree<'a>(&'a self, tenant: &'a Arc<Tenant>, size: u64) -> StoredTree<'a> {
+        StoredTree { shared: &self.store.inner().shared, tenant, size }
     }
 
     /// Opens the personal details of a leaf about this person; none if the leaf has none, is about somebody else, or the
@@ -101,4 +105,8 @@ impl Log {
         let (Some(key), Some(head), Some(p)) = (key, self.head()?, leaf.get("p")) else { return Ok(None) };
         Ok(key.open(&head.origin, index, p))
     }
+}
+
+const fn broken(_: tlog::Error) -> Error {
+    Error::Integrity { what: LEAVES.name() }
 }

@@ -5,24 +5,30 @@
 //! write: an operation whose record cannot be written does not happen.
 
 pub mod event;
+mod examine;
 pub mod export;
+mod heartbeat;
 pub(crate) mod lane;
 pub mod leaf;
 mod log;
+mod nodes;
 mod person;
 mod signer;
 mod tree;
 
-use cloister_attestation::encoding::Digest;
+use cloister_attestation::encoding::{Digest, jcs, sha256};
 use cloister_attestation::note::Vkey;
+use cloister_attestation::statement::State;
 use cloister_protocol::ids::PersonId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use event::{Class, Event, Outcome};
+pub(crate) use examine::examine;
 pub use log::Log;
 
-use crate::store::{Collection, Shared};
+use crate::access::TenantScope;
+use crate::store::{Batch, Collection, Listing, Shared};
 
 /// The leaves, in order.
 const LEAVES: Collection<Value> = Collection::new_ordered("audit-leaves", 30, 1);
@@ -30,6 +36,10 @@ const LEAVES: Collection<Value> = Collection::new_ordered("audit-leaves", 30, 1)
 const HEADS: Collection<Head> = Collection::new("audit-head", 31, 1);
 /// The full tiles, as base64, by `level/index`.
 const TILES: Collection<String> = Collection::new("audit-tiles", 34, 1);
+
+/// The collections of this module.
+pub(crate) const COLLECTIONS: Listing =
+    &[LEAVES.meta(), HEADS.meta(), TILES.meta(), signer::SIGNING_KEYS.meta(), person::PERSON_KEYS.meta()];
 
 /// Why an event cannot become a leaf, or a log cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -125,13 +135,31 @@ impl crate::store::Store {
         keys
     }
 
-    /// A digest over the heads of all logs: SHA-256 of the JCS list of `[origin, size, root]`, sorted by origin.
+    /// A batch that adds an event to every log, the appliance's own included.
+    ///
+    /// # Errors
+    /// [`crate::store::Error::Stopped`].
+    pub(crate) fn note_in_all_logs(&self, event: &Event) -> Result<Batch, crate::store::Error> {
+        let mut batch = self.scope(&TenantScope::system()).batch();
+        batch.audit(event.clone());
+        let own = TenantScope::system().tenant();
+        let heads = self.shared().heads.read().map_err(|_| crate::store::Error::Stopped)?;
+        for tenant in heads.keys().filter(|tenant| **tenant != own) {
+            let mut of_tenant = self.of_tenant(tenant).batch();
+            of_tenant.audit(event.clone());
+            batch.join(of_tenant);
+        }
+        Ok(batch)
+    }
+
+    /// How far the state has come: its epoch, and a digest over the heads that all logs have in it, which is SHA-256 of the
+    /// JCS list of `[origin, size, root]`, sorted by origin. Two states of one epoch with different digests are a fork.
     #[must_use]
-    pub fn audit_head(&self) -> Digest {
-        let heads = self.shared().all_heads();
+    pub fn state(&self) -> State {
+        let (epoch, heads) = self.shared().epoch_and_heads();
         let mut heads: Vec<_> = heads.iter().map(|head| (&head.origin, head.size, head.root)).collect();
         heads.sort_unstable();
-        cloister_attestation::encoding::sha256(&cloister_attestation::encoding::jcs(&heads))
+        State { epoch, audit_head: sha256(&jcs(&heads)) }
     }
 }
 

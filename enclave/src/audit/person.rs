@@ -19,10 +19,10 @@ use crate::keys::secret::{Secret, random};
 use crate::store::xaes::Xaes;
 use crate::store::{Address, Collection, Draft, Error, Shared, Target, Tenant};
 
-const PERSON_KEYS: Collection<PersonRecord> = Collection::new("person-keys", 32, 1);
+pub(super) const PERSON_KEYS: Collection<PersonRecord> = Collection::new("person-keys", 32, 1);
 
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-struct PersonRecord {
+pub(super) struct PersonRecord {
     id: String,
     key: String,
 }

@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 use crate::keys::secret::Secret;
 use crate::store::{Address, Collection, Draft, Error, Shared, Target, Tenant};
 
-const SIGNING_KEYS: Collection<SigningRecord> = Collection::new("audit-keys", 33, 1);
+pub(super) const SIGNING_KEYS: Collection<SigningRecord> = Collection::new("audit-keys", 33, 1);
 
 #[derive(Serialize, Deserialize)]
-struct SigningRecord {
+pub(super) struct SigningRecord {
     wrapped: String,
 }
 

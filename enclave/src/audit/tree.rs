@@ -86,6 +86,11 @@ impl Edge {
 }
 
 impl FullTile {
+    /// Whether the tile's record is this tile.
+    pub(crate) fn is_stored(&self, shared: &Shared, tenant: &Arc<Tenant>) -> Result<bool, Error> {
+        Ok(read_tile(shared, tenant, self.level, self.index)? == self.hashes)
+    }
+
     /// The record that keeps the tile.
     pub(crate) fn record(&self, shared: &Shared, tenant: &Arc<Tenant>) -> (Target, Draft) {
         let target = tile_target(shared, tenant, self.level, self.index).expect("a short key");
@@ -100,7 +105,7 @@ fn tile_target(shared: &Shared, tenant: &Arc<Tenant>, level: u8, index: u64) -> 
 }
 
 /// Reads a full tile.
-fn read_tile(shared: &Shared, tenant: &Arc<Tenant>, level: u8, index: u64) -> Result<Vec<Hash>, Error> {
+pub(crate) fn read_tile(shared: &Shared, tenant: &Arc<Tenant>, level: u8, index: u64) -> Result<Vec<Hash>, Error> {
     let broken = || Error::Integrity { what: TILES.name() };
     let opened = shared.read(&tile_target(shared, tenant, level, index)?)?.ok_or_else(broken)?;
     let encoded: String = opened.decode(TILES.meta())?;

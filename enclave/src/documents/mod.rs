@@ -25,5 +25,6 @@ pub use error::Error;
 pub use pipeline::{EmbedError, Model};
 pub use problem::DocumentProblem;
 pub use reader::{Reader, ReaderLimits};
+pub(crate) use records::COLLECTIONS;
 pub use service::{Change, Documents, Notify, Parts};
 pub use upload::Upload;

@@ -19,7 +19,7 @@ use cloister_protocol::parsed::DocumentFormat;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::problem::DocumentProblem;
-use crate::store::{Collection, Error, TenantStore};
+use crate::store::{Collection, Error, Listing, TenantStore};
 
 /// Documents, grouped by workspace.
 pub const DOCUMENTS: Collection<DocumentRecord> = Collection::new_grouped("documents", 10, 1);
@@ -31,6 +31,10 @@ pub const CHUNKS: Collection<ChunkRecord> = Collection::new_grouped("document-ch
 pub const COPIES: Collection<CopiesRecord> = Collection::new("document-copies", 13, 1);
 /// The uploaded files, as blobs.
 pub const FILES: Collection<()> = Collection::new("document-files", 14, 1);
+
+/// The collections of this module.
+pub(crate) const COLLECTIONS: Listing =
+    &[DOCUMENTS.meta(), PARENTS.meta(), CHUNKS.meta(), COPIES.meta(), FILES.meta(), super::service::PENDING.meta()];
 
 /// A document in a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,11 +20,11 @@ use crate::clock::Clock;
 use crate::store::{self, Batch, Collection, Store, TenantStore};
 
 /// Documents that are to be processed, of all organisations, in the appliance's own scope; by document.
-const PENDING: Collection<PendingRecord> = Collection::new("document-queue", 15, 1);
+pub(super) const PENDING: Collection<PendingRecord> = Collection::new("document-queue", 15, 1);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PendingRecord {
+pub(super) struct PendingRecord {
     org: OrgId,
     workspace: WorkspaceId,
 }

@@ -43,6 +43,13 @@ pub struct AccountGuesses {
 }
 
 impl AccountGuesses {
+    /// The same with half of the guesses that are left, for an account whose count may have been put back.
+    #[must_use]
+    pub fn halved(self, now_ms: u64) -> Self {
+        let left = FREE_PER_ACCOUNT.saturating_sub(self.count);
+        Self { count: FREE_PER_ACCOUNT.saturating_sub(left / 2), at_ms: now_ms.max(self.at_ms) }
+    }
+
     /// Counts one more guess, if there is room for it.
     ///
     /// # Errors

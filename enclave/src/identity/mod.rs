@@ -15,6 +15,7 @@ pub mod opaque;
 pub mod pending;
 mod records;
 mod registration;
+mod restored;
 mod sessions;
 pub mod signature;
 mod sweep;
@@ -26,6 +27,8 @@ use cloister_protocol::ids::{OrgId, PersonId, WorkspaceId};
 use tokio::sync::Semaphore;
 
 pub use bearer::BearerUse;
+pub(crate) use records::COLLECTIONS;
+pub use restored::after_restore;
 pub use sessions::Session;
 
 use crate::access::TenantScope;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::guesses::AccountGuesses;
-use crate::store::Collection;
+use crate::store::{Collection, Listing};
 
 /// Accounts, by person.
 pub(super) const ACCOUNTS: Collection<AccountRecord> = Collection::new("accounts", 1, 1);
@@ -25,6 +25,17 @@ pub(super) const LOGIN_INDEX: Collection<LoginIndexRecord> = Collection::new("lo
 pub(super) const API_KEY_INDEX: Collection<ApiKeyIndexRecord> = Collection::new("api-key-index", 50, 1);
 /// Guesses at passwords, by person.
 pub(super) const LOGIN_GUESSES: Collection<AccountGuesses> = Collection::new("login-guesses", 51, 1);
+
+/// The collections of this module.
+pub(crate) const COLLECTIONS: Listing = &[
+    ACCOUNTS.meta(),
+    SESSIONS.meta(),
+    ENROLMENTS.meta(),
+    API_KEYS.meta(),
+    LOGIN_INDEX.meta(),
+    API_KEY_INDEX.meta(),
+    LOGIN_GUESSES.meta(),
+];
 
 /// How an account stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

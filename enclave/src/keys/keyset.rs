@@ -12,9 +12,12 @@ use super::secret::{Secret, SecretBytes};
 use crate::access::TenantScope;
 use crate::audit::{Class, Event};
 use crate::identity::opaque;
-use crate::store::{Batch, Collection, Error, Store, TenantStore};
+use crate::store::{Batch, Collection, Error, Listing, Store, TenantStore};
 
 const KEYSET: Collection<KeyRecord> = Collection::new("keyset", 40, 1);
+
+/// The collections of this module.
+pub(crate) const COLLECTIONS: Listing = &[KEYSET.meta()];
 
 const TLS: &str = "tls";
 const HPKE: &str = "hpke";

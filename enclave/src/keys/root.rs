@@ -1,12 +1,12 @@
 //! The root key: 32 random bytes, made inside, from which every key of the store follows.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::derived::DerivedKey;
 use super::secret::Secret;
-use super::slots::{Header, Kek, Kind};
+use super::slots::{self, Header, Kek, Kind};
 
 /// The file that holds the key slots, beside the records.
 pub const HEADER_FILE: &str = "key-slots.json";
@@ -143,6 +143,21 @@ impl RootKey {
         header.remove_own();
         slots.add(&mut header, &self.0, now_ms)?;
         header.write(&path, &self.0)
+    }
+
+    /// Where the key slots of the store under `dir` are.
+    #[must_use]
+    pub fn slots_file(dir: &Path) -> PathBuf {
+        dir.join(HEADER_FILE)
+    }
+
+    /// Puts the key slots of a backup into `dir`.
+    ///
+    /// # Errors
+    /// [`Error::Header`] when these are no key slots; [`Error::Io`].
+    pub fn install_slots(dir: &Path, slots: &[u8]) -> Result<(), Error> {
+        Header::parse(slots)?;
+        slots::write_whole(&dir.join(HEADER_FILE), slots)
     }
 
     /// A root key that no slot keeps, for tests and benches of the store.

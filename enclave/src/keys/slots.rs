@@ -124,22 +124,19 @@ impl Header {
         };
         let mut bytes = Vec::new();
         file.take(MAX_HEADER_BYTES).read_to_end(&mut bytes).map_err(io)?;
-        let header: Self = serde_json::from_slice(&bytes).map_err(|_| Error::Header)?;
+        Self::parse(&bytes).map(Some)
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let header: Self = serde_json::from_slice(bytes).map_err(|_| Error::Header)?;
         let current = header.format == FORMAT && header.min_svn <= SECURITY_VERSION;
-        current.then_some(Some(header)).ok_or(Error::Header)
+        current.then_some(header).ok_or(Error::Header)
     }
 
     /// Replaces the file in one step, with the MAC of its new contents.
     pub(super) fn write(&mut self, path: &Path, root: &Secret<32>) -> Result<(), Error> {
         self.mac = hex::encode(self.authenticator(root)?.finalize().into_bytes());
-        let text = serde_json::to_vec_pretty(self).map_err(|_| Error::Header)?;
-        let new = path.with_extension("json.new");
-        let replaced = create_parent(path)
-            .and_then(|()| remove_if_there(&new))
-            .and_then(|()| write_new(&new, &text))
-            .and_then(|()| fs::rename(&new, path))
-            .and_then(|()| sync_parent(path));
-        replaced.map_err(|source| Error::Io { doing: "writing the key slots", source })
+        write_whole(path, &serde_json::to_vec_pretty(self).map_err(|_| Error::Header)?)
     }
 
     fn authenticator(&self, root: &Secret<32>) -> Result<Hmac<Sha256>, Error> {
@@ -248,6 +245,17 @@ impl Descriptor {
     fn associated_data(&self) -> Result<Vec<u8>, Error> {
         serde_json_canonicalizer::to_vec(self).map_err(|_| Error::Header)
     }
+}
+
+/// Replaces the file of the key slots in one step.
+pub(super) fn write_whole(path: &Path, text: &[u8]) -> Result<(), Error> {
+    let new = path.with_extension("json.new");
+    let replaced = create_parent(path)
+        .and_then(|()| remove_if_there(&new))
+        .and_then(|()| write_new(&new, text))
+        .and_then(|()| fs::rename(&new, path))
+        .and_then(|()| sync_parent(path));
+    replaced.map_err(|source| Error::Io { doing: "writing the key slots", source })
 }
 
 fn create_parent(path: &Path) -> io::Result<()> {

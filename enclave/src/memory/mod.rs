@@ -18,10 +18,12 @@ use crate::audit;
 use crate::clock::Clock;
 use crate::fresh;
 use crate::retrieval::vector::{dot, unit};
-use crate::store::{self, Collection, TenantStore};
+use crate::store::{self, Collection, Listing, TenantStore};
 
 /// Notes, grouped by person.
 pub const NOTES: Collection<Note> = Collection::new_grouped("memory", 24, 1);
+/// The collections of this module.
+pub(crate) const COLLECTIONS: Listing = &[NOTES.meta()];
 /// The longest note, in characters.
 pub const MOST_CHARS: usize = 8_000;
 /// The most notes of a person.

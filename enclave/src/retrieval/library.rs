@@ -16,10 +16,13 @@ use super::{Index, Limits, corpus};
 use crate::answers::Error;
 use crate::documents::{Change, Notify};
 use crate::fresh;
-use crate::store::{Collection, TenantStore};
+use crate::store::{Collection, Listing, TenantStore};
 
 /// The names of a workspace's sealed segments; their bytes are blobs of the same collection.
 const SEGMENTS: Collection<Sealed> = Collection::new("index-segments", 23, 1);
+
+/// The collections of this module.
+pub(crate) const COLLECTIONS: Listing = &[SEGMENTS.meta()];
 
 /// Which blobs hold the segments of a workspace.
 #[derive(Debug, Default, Serialize, Deserialize)]

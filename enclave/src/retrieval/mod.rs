@@ -17,6 +17,8 @@ pub mod terms;
 pub mod vector;
 
 pub use filter::Filter;
+pub(crate) use library::COLLECTIONS;
+
 pub use index::{Hit, Index, Limits, Passage, Query};
 
 /// Why the index refused something.

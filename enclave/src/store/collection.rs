@@ -1,13 +1,15 @@
 //! Typed collections, and the names that their records have on disk.
 //!
 //! A name is `prefix8 ‖ [group8] ‖ [order8] ‖ prf16`: the prefix is a PRF of tenant and collection, so that a scan finds
-//! a whole collection; the group, if any, a PRF of the group; the order, if any, a number in clear, so that a range can
-//! be read; the rest a PRF of the key. The disk shows how many records a collection and a group have, nothing else.
+//! a whole collection; the group, if any, a PRF of the group whose first bit is set; the order, if any, a number in clear
+//! below 2^63, so that records written one after another stand together; the rest a PRF of the key. The disk shows how
+//! many records a collection and a group have, nothing else.
 
 use std::marker::PhantomData;
 
 use super::error::Error;
 use super::hierarchy::TreeKeys;
+use super::versions::{List, Tail};
 
 /// The longest key or group, in bytes.
 pub const MAX_KEY_BYTES: usize = 512;
@@ -57,7 +59,7 @@ impl<T> Collection<T> {
         Self::with_layout(name, tree, schema, Layout::Grouped)
     }
 
-    /// A collection whose keys are numbers written by [`order_key`], so that a range can be read in order.
+    /// A collection whose keys are numbers written by [`order_key`], below 2^63, and whose records lie in their order.
     #[must_use]
     pub const fn new_ordered(name: &'static str, tree: u8, schema: u16) -> Self {
         Self::with_layout(name, tree, schema, Layout::Ordered)
@@ -90,6 +92,27 @@ pub(crate) struct Meta {
     pub(crate) tree: u8,
     pub(crate) schema: u16,
     layout: Layout,
+}
+
+/// Collections of one owner.
+pub(crate) type Listing = &'static [Meta];
+
+/// Whether all collections have numbers of their own.
+pub(crate) const fn distinct(mut all: &[Listing]) -> bool {
+    let mut seen = 0_u64;
+    while let [owner, others @ ..] = all {
+        let mut collections = *owner;
+        while let [first, rest @ ..] = collections {
+            let bit = 1 << first.tree;
+            if seen & bit != 0 {
+                return false;
+            }
+            seen |= bit;
+            collections = rest;
+        }
+        all = others;
+    }
+    true
 }
 
 /// The key of the record number `order` in an ordered collection.
@@ -131,9 +154,9 @@ impl Name {
         name
     }
 
-    /// A name found on the disk, unless it is too long to be one.
+    /// A name found on the disk, unless it is too short or too long to be one.
     pub(crate) fn parse(found: &[u8]) -> Option<Self> {
-        (found.len() <= 40).then(|| Self::new(&[found]))
+        (24..=40).contains(&found.len()).then(|| Self::new(&[found]))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -141,13 +164,32 @@ impl Name {
     }
 
     /// The key of the version map: the part of the name that is a PRF of the whole key.
-    pub(crate) fn tail(&self) -> [u8; 16] {
+    pub(crate) fn tail(&self) -> Tail {
         tail(self.as_bytes()).expect("every name ends with 16 bytes of PRF output")
     }
 }
 
+/// The first bit of a group, which no order has.
+const GROUP_BIT: u8 = 0x80;
+
+/// The lists that a record of this name is in: its collection, and its group if it has one.
+pub(crate) fn lists(name: &Name) -> impl Iterator<Item = List> {
+    let bytes = name.as_bytes();
+    let group = bytes
+        .first_chunk::<16>()
+        .filter(|_| bytes.len() > 24 && bytes.get(8).is_some_and(|byte| byte & GROUP_BIT != 0));
+    bytes.first_chunk::<8>().map(|prefix| list(prefix)).into_iter().chain(group.copied())
+}
+
+/// The list that a collection's or a group's prefix names.
+pub(crate) fn list(prefix: &[u8]) -> List {
+    let mut list = List::default();
+    list.iter_mut().zip(prefix).for_each(|(slot, byte)| *slot = *byte);
+    list
+}
+
 /// The last 16 bytes of a name on disk.
-pub(crate) fn tail(name: &[u8]) -> Option<[u8; 16]> {
+pub(crate) fn tail(name: &[u8]) -> Option<Tail> {
     name.last_chunk::<16>().copied()
 }
 
@@ -172,7 +214,8 @@ impl Meta {
                 Ok((Name::new(&[prefix.as_bytes(), &keys.name(b'm', &[&encoded])]), encoded))
             }
             (Layout::Ordered, Address::Key { group: None, key }) if key.len() == 16 => {
-                let order = u64::from_str_radix(key, 16).ok().filter(|order| order_key(*order) == key);
+                let order =
+                    u64::from_str_radix(key, 16).ok().filter(|order| *order < 1 << 63 && order_key(*order) == key);
                 order.map(|order| (self.ordered(keys, order), key.as_bytes().to_vec())).ok_or(invalid)
             }
             _ => Err(invalid),
@@ -189,17 +232,9 @@ impl Meta {
         if self.layout != Layout::Grouped {
             return Err(Error::InvalidKey { collection: self.name });
         }
-        let prf = keys.name(b'g', &[group.as_bytes()]);
-        Ok(Name::new(&[&keys.prefix, prf.first_chunk::<8>().expect("16 bytes begin with 8")]))
-    }
-
-    /// The bounds of a range of an ordered collection: names at or above the first, below the second.
-    pub(crate) fn range(&self, keys: &TreeKeys, from: u64, to: u64) -> Result<(Name, Name), Error> {
-        if self.layout != Layout::Ordered {
-            return Err(Error::InvalidKey { collection: self.name });
-        }
-        let bound = |order: u64| Name::new(&[&keys.prefix, &order.to_be_bytes()]);
-        Ok((bound(from), bound(to)))
+        let mut prf: [u8; 8] = *keys.name(b'g', &[group.as_bytes()]).first_chunk().expect("16 bytes begin with 8");
+        prf[0] |= GROUP_BIT;
+        Ok(Name::new(&[&keys.prefix, &prf]))
     }
 
     /// The caller's key, from the one in a record's plaintext.

@@ -19,6 +19,9 @@ const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
+/// The folder of the database in the data folder.
+pub(crate) const RECORDS: &str = "records";
+
 /// An open database.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -32,7 +35,7 @@ impl Disk {
     pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
         let doing = "opening the database";
         let io = |source| Error::Io { doing, source };
-        let path = dir.join("records");
+        let path = dir.join(RECORDS);
         create_private(dir).and_then(|()| create_private(&path)).map_err(io)?;
         let database = open_sled(&path)?;
         let file = File::open(path.join("db")).map_err(io)?;

@@ -3,6 +3,7 @@
 //! ```text
 //! RK ─HKDF("app/v1/meta")       header MAC                ─("app/v1/opaque")  wraps the OPAQUE server setup
 //!    ─("app/v1/audit-sign")     wraps log signing keys    ─("app/v1/prf")     names of tenants and collections
+//!    ─("app/v1/set")            elements of the set hash
 //!    ─("app/v1/tenant")         wraps the key of each tenant (random; destroying it erases the tenant)
 //!         ├ HKDF(tree name)     key of the tree's records
 //!         └ HKDF("name/"+tree)  PRF key of the tree's names
@@ -16,6 +17,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::collection::{Meta, Name, TREES};
+use super::set::SetKey;
 use super::xaes::Xaes;
 use crate::keys::secret::Secret;
 
@@ -46,6 +48,7 @@ pub(crate) struct RootKeys {
     pub(crate) tenants: Xaes,
     pub(crate) opaque: Xaes,
     pub(crate) audit_sign: Xaes,
+    pub(crate) set: SetKey,
     names: Hmac<Sha256>,
 }
 
@@ -62,6 +65,7 @@ impl RootKeys {
             tenants: cipher(b"app/v1/tenant"),
             opaque: cipher(b"app/v1/opaque"),
             audit_sign: cipher(b"app/v1/audit-sign"),
+            set: SetKey::new(&derive(root, b"app/v1/set")),
             names: prf(&derive(root, b"app/v1/prf")),
         }
     }

@@ -6,19 +6,19 @@
 //!
 //! The first fault of the disk stops the lane for good: after a failed sync nobody knows what the disk holds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Committed, Op, Target, Version, within_limit};
 use super::blob;
-use super::collection::{Address, Meta, Name};
+use super::boot::{self, StateRecord};
+use super::collection::{Meta, Name};
 use super::error::Error;
 use super::hierarchy::Tenant;
-use super::record::Draft;
-use super::versions::Tail;
-use super::{STATE, Shared, StateRecord, tenants};
+use super::record::{self, Draft};
+use super::{Shared, tenants};
 use crate::audit::lane::Logs;
 
 /// Batches that may wait for the lane.
@@ -28,42 +28,67 @@ const GROUP: usize = 256;
 
 type Reply = oneshot::Sender<Result<Committed, Error>>;
 
+/// A record by its name as it stands on the disk; nothing if there is none.
+pub(crate) type Change = (Name, Option<sled::IVec>);
+
 pub(crate) enum Request {
-    Commit { ops: Vec<Op>, reply: Reply },
-    Close { reply: oneshot::Sender<()> },
+    Commit {
+        ops: Vec<Op>,
+        reply: Reply,
+    },
+    /// Notes from now on which records are written, for one backup at a time.
+    Watch {
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    /// What was written since, as it stands now, and the epoch of now.
+    Changes {
+        reply: oneshot::Sender<Result<(u64, Vec<Change>), Error>>,
+    },
+    Close {
+        reply: oneshot::Sender<()>,
+    },
 }
 
-/// The writes of a group, in order, before they are applied.
+/// The writes of a group before they are applied: the last one of each name counts.
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
-    writes: Vec<(Name, Option<Vec<u8>>)>,
-    /// The versions that the group's writes will leave behind.
-    overlay: HashMap<Tail, Option<u64>>,
+    writes: HashMap<Name, Write>,
     new_tenants: Vec<Arc<Tenant>>,
 }
 
+#[derive(Debug)]
+struct Write {
+    version: u64,
+    /// Nothing for a deletion.
+    stored: Option<Vec<u8>>,
+}
+
 impl Stage {
+    /// The version that the record will have after the group, if there will be one.
     fn version(&self, shared: &Shared, name: &Name) -> Result<Option<u64>, Error> {
-        if let Some(version) = self.overlay.get(&name.tail()) {
-            return Ok(*version);
+        match self.writes.get(name) {
+            Some(write) => Ok(write.stored.as_ref().map(|_| write.version)),
+            None => shared.version(name),
         }
-        let versions = shared.versions.read().map_err(|_| Error::Stopped)?;
-        Ok(versions.get(&name.tail()).copied())
     }
 
     fn write(&mut self, name: Name, version: u64, stored: Option<Vec<u8>>) {
-        self.overlay.insert(name.tail(), stored.is_some().then_some(version));
-        self.writes.push((name, stored));
+        self.writes.insert(name, Write { version, stored });
     }
 
-    /// Seals a record into the group.
-    pub(crate) fn put(&mut self, shared: &Shared, target: &Target, draft: Draft, version: u64) {
-        let tenant = &target.tenant;
+    /// Adds the wrapped key of a tenant that is not on the disk yet.
+    fn announce(&mut self, shared: &Shared, tenant: &Arc<Tenant>, version: u64) {
         if !tenant.is_durable() && !self.new_tenants.iter().any(|new| new.id == tenant.id) {
             let (name, stored) = tenants::wrap(&shared.roots, tenant, version);
             self.write(name, version, Some(stored));
             self.new_tenants.push(Arc::clone(tenant));
         }
+    }
+
+    /// Seals a record into the group.
+    pub(crate) fn put(&mut self, shared: &Shared, target: &Target, draft: Draft, version: u64) {
+        let tenant = &target.tenant;
+        self.announce(shared, tenant, version);
         let keys = tenant.tree(&shared.roots, target.meta);
         let stored = draft.seal(tenant, &keys.cipher, target.meta, &target.name, version);
         self.write(target.name, version, Some(stored));
@@ -79,6 +104,8 @@ pub(crate) struct Lane {
     pub(crate) logs: Logs,
     pub(crate) state: StateRecord,
     pub(crate) system: Arc<Tenant>,
+    /// The names that were written since a backup began.
+    pub(crate) watched: Option<HashSet<Name>>,
 }
 
 impl Lane {
@@ -88,25 +115,51 @@ impl Lane {
         while let Some(first) = self.requests.blocking_recv() {
             let mut waiting = Some(first);
             let mut group = Vec::new();
-            let mut closing = None;
+            let mut after = None;
             while let Some(request) = waiting.take() {
-                match request {
-                    Request::Commit { ops, reply } => group.push((ops, reply)),
-                    Request::Close { reply } => closing = Some(reply),
+                if let Request::Commit { ops, reply } = request {
+                    group.push((ops, reply));
+                } else {
+                    after = Some(request);
                 }
-                if group.len() < GROUP && closing.is_none() {
+                if group.len() < GROUP && after.is_none() {
                     waiting = self.requests.try_recv().ok();
                 }
             }
             self.commit(group);
-            if let Some(reply) = closing {
-                self.close();
-                // Whoever asked may have gone; the store is closed all the same. Requests still in the queue are dropped,
-                // which tells their callers so.
-                let _ = reply.send(());
-                return;
+            // Whoever asked may have gone: what they asked for is done all the same.
+            match after {
+                None | Some(Request::Commit { .. }) => {}
+                Some(Request::Watch { reply }) => drop(reply.send(self.watch())),
+                Some(Request::Changes { reply }) => drop(reply.send(self.changes())),
+                Some(Request::Close { reply }) => {
+                    self.close();
+                    // Requests still in the queue are dropped, which tells their callers so.
+                    let _ = reply.send(());
+                    return;
+                }
             }
         }
+    }
+
+    fn watch(&mut self) -> Result<(), Error> {
+        if self.watched.is_some() {
+            return Err(Error::Conflict { collection: "a backup" });
+        }
+        self.watched = Some(HashSet::new());
+        Ok(())
+    }
+
+    fn changes(&mut self) -> Result<(u64, Vec<Change>), Error> {
+        if self.shared.has_stopped() {
+            return Err(Error::Stopped);
+        }
+        let names = self.watched.take().ok_or(Error::Conflict { collection: "a backup" })?;
+        let read = |name: Name| {
+            let stored = self.shared.disk.database.get(name.as_bytes());
+            stored.map(|stored| (name, stored)).map_err(|error| Error::database("writing a backup", error))
+        };
+        Ok((self.state.epoch, names.into_iter().map(read).collect::<Result<_, Error>>()?))
     }
 
     fn close(&mut self) {
@@ -242,15 +295,37 @@ impl Lane {
 
     fn seal_heads(&mut self, stage: &mut Stage) -> Result<(), Error> {
         self.logs.sign(&self.shared, stage, self.state.revision)?;
-        let header = header_target(&self.shared, &self.system)?;
+        self.count_in(stage)?;
+        let header = boot::header_target(&self.shared, &self.system)?;
         let draft = Draft::of(header.meta, &header.key, &self.state)?;
         stage.put(&self.shared, &header, draft, self.state.revision);
         Ok(())
     }
 
-    fn apply(&self, stage: &mut Stage) -> Result<(), Error> {
+    /// Brings the set hash to what the group will leave on the disk. The header is not in it, being where it stands.
+    fn count_in(&mut self, stage: &mut Stage) -> Result<(), Error> {
+        stage.announce(&self.shared, &self.system, self.state.revision);
+        let (shared, set) = (&self.shared, &mut self.state.set);
+        for (name, write) in &stage.writes {
+            if let Some(version) = shared.version(name)? {
+                let old = shared.disk.database.get(name.as_bytes());
+                let old = old.map_err(|error| Error::database("reading what a commit replaces", error))?;
+                let old = old.filter(|old| record::claimed_version(old) == Some(version));
+                let old = old.ok_or(Error::Integrity { what: "a record that a commit replaces" })?;
+                set.remove(shared.roots.set.element(name.as_bytes(), &old));
+            }
+            if let Some(stored) = &write.stored {
+                set.add(shared.roots.set.element(name.as_bytes(), stored));
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, stage: &mut Stage) -> Result<(), Error> {
         let mut batch = sled::Batch::default();
-        for (name, stored) in stage.writes.drain(..) {
+        let mut after = Vec::with_capacity(stage.writes.len());
+        for (name, Write { version, stored }) in stage.writes.drain() {
+            after.push((name, version, stored.is_some()));
             match stored {
                 Some(stored) => batch.insert(name.as_bytes(), stored),
                 None => batch.remove(name.as_bytes()),
@@ -260,20 +335,15 @@ impl Lane {
         let mut versions = self.shared.versions.write().map_err(|_| Error::Stopped)?;
         let applied = self.shared.disk.database.apply_batch(batch);
         applied.map_err(|error| Error::database("writing a commit", error))?;
-        for (tail, version) in stage.overlay.drain() {
-            self.shared.recent.drop(&tail);
-            match version {
-                Some(version) => drop(versions.insert(tail, version)),
-                None => drop(versions.remove(&tail)),
-            }
+        if let Some(watched) = &mut self.watched {
+            watched.extend(after.iter().map(|(name, ..)| *name));
+        }
+        for (name, version, there) in after {
+            self.shared.recent.drop(&name.tail());
+            if there { versions.insert(&name, version) } else { versions.remove(&name, version) }
         }
         Ok(())
     }
-}
-
-/// Where the header record is.
-pub(crate) fn header_target(shared: &Shared, system: &Arc<Tenant>) -> Result<Target, Error> {
-    shared.target(system, STATE.meta(), Address::Key { group: None, key: "header" })
 }
 
 /// Stops the store if its lane ever dies of a bug, so that nobody waits for it.

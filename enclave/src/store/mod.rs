@@ -6,18 +6,22 @@
 //!
 //! The store refuses to go on after the first fault of the disk: see [`Store::fault`].
 //!
-//! Format and keys are those of protocols, section 9; the cipher is [`xaes`]. That the
-//! whole disk was put back to an older state is not detected yet.
+//! Format and keys are those of protocols, section 9; the cipher is [`xaes`]. A start refuses a disk on which a record was
+//! added, taken away or put back (`set.rs`); that the whole disk is an older one shows whoever remembers a later epoch.
 
+pub mod backup;
 mod batch;
 mod blob;
+pub(crate) mod boot;
 mod collection;
 mod disk;
 mod error;
+pub mod examine;
 mod hierarchy;
 mod lane;
 mod recent;
 mod record;
+mod set;
 mod shared;
 mod tenant;
 mod tenants;
@@ -25,11 +29,10 @@ mod versions;
 pub mod xaes;
 
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 pub use batch::{Batch, Committed, LeafPlace, Version};
 pub use blob::MAX_BLOB_BYTES;
@@ -38,7 +41,8 @@ pub use error::Error;
 pub use tenant::TenantStore;
 
 pub(crate) use batch::Target;
-pub(crate) use collection::Address;
+pub(crate) use boot::COLLECTIONS;
+pub(crate) use collection::{Address, Listing, distinct};
 pub(crate) use hierarchy::{Tenant, derive};
 pub(crate) use lane::Stage;
 pub(crate) use record::Draft;
@@ -48,28 +52,8 @@ use crate::access::TenantScope;
 use crate::audit;
 use crate::clock::Clock;
 use crate::keys::RootKey;
-use crate::keys::secret::random;
-use disk::Disk;
-use hierarchy::RootKeys;
+use boot::StateRecord;
 use lane::{Lane, Request};
-use recent::Recent;
-use tenants::Tenants;
-use versions::Versions;
-
-const STATE: Collection<StateRecord> = Collection::new("store-state", 41, 1);
-
-/// The header: written with every group of commits, read at start.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct StateRecord {
-    /// Counts the groups of commits, over all boots.
-    epoch: u64,
-    /// The version that was given last.
-    revision: u64,
-    /// The boot that wrote it.
-    boot: String,
-    /// Whether that boot closed the store.
-    clean: bool,
-}
 
 /// The sealed store. Clones are handles on the same store.
 #[derive(Debug, Clone)]
@@ -112,74 +96,50 @@ impl Inner {
         answer.blocking_recv().map_err(|_| self.gone())?
     }
 
+    /// Has the lane note which records are written from now on.
+    fn watch_changes(&self) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.requests().blocking_send(Request::Watch { reply }).map_err(|_| self.gone())?;
+        answer.blocking_recv().map_err(|_| self.gone())?
+    }
+
+    /// What was written since [`Self::watch_changes`], and the epoch of now.
+    fn take_changes(&self) -> Result<(u64, Vec<lane::Change>), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.requests().blocking_send(Request::Changes { reply }).map_err(|_| self.gone())?;
+        answer.blocking_recv().map_err(|_| self.gone())?
+    }
+
     fn gone(&self) -> Error {
         if self.shared.has_stopped() { Error::Stopped } else { Error::Closed }
     }
 }
 
 impl Store {
-    /// Opens the store under `dir`, creating it if there is none. Blocking: it reads every record's version.
+    /// Opens the store under `dir`, creating it if there is none. Blocking: it reads every record's version, and checks that
+    /// these are the records that were there last.
     ///
     /// # Errors
-    /// [`Error::WrongRootKey`], [`Error::Integrity`] when the header is damaged, [`Error::Io`].
+    /// [`Error::WrongRootKey`], [`Error::Integrity`] when the disk does not hold what was left on it, [`Error::Io`].
     pub fn open(dir: &Path, root: &RootKey, clock: Arc<dyn Clock>, settings: audit::Settings) -> Result<Self, Error> {
-        settings.check().map_err(Error::Audit)?;
-        let disk = Disk::open(dir)?;
-        let roots = RootKeys::derive(root.expose());
-        let (versions, mut tenants) = load(&disk, &roots)?;
-        let system_name = roots.tenant_name(&TenantScope::system().tenant());
-        let system = match tenants.get(&system_name) {
-            Some(Some(system)) => Arc::clone(system),
-            Some(None) => return Err(Error::Integrity { what: "the system's key" }),
-            // There are records, but no key under the name that this root key gives it.
-            None if !versions.is_empty() => return Err(Error::WrongRootKey),
-            None => tenants::new(TenantScope::system().tenant()),
-        };
-        tenants.insert(system_name, Some(Arc::clone(&system)));
-        let newest = versions.values().max().copied();
-        let shared = Arc::new(Shared {
-            disk,
-            roots,
-            versions: RwLock::new(versions),
-            recent: Recent::default(),
-            tenants: RwLock::new(tenants),
-            heads: RwLock::default(),
-            clock,
-            settings,
-            boot: audit::Boot { id: hex::encode(random::<16>()), after_clean_stop: false },
-            epoch: 0.into(),
-            fault: watch::channel(None).0,
-        });
-        Self::start(shared, &system, newest)
+        let (shared, state, system) = boot::open(dir, root, clock, settings)?.begin()?;
+        Self::start(Arc::new(shared), state, system)
     }
 
-    fn start(mut shared: Arc<Shared>, system: &Arc<Tenant>, newest: Option<u64>) -> Result<Self, Error> {
-        let header = shared.read(&lane::header_target(&shared, system)?)?;
-        let mut state: StateRecord = match header {
-            Some(header) => header.decode(STATE.meta())?,
-            // The header is in every group, so only an empty store has none.
-            None if newest.is_some() => return Err(Error::Integrity { what: STATE.name() }),
-            None => StateRecord { clean: true, ..StateRecord::default() },
-        };
-        let unique = Arc::get_mut(&mut shared).expect("nobody else has it yet");
-        unique.boot.after_clean_stop = std::mem::replace(&mut state.clean, false);
-        state.boot.clone_from(&unique.boot.id);
-        state.revision = state.revision.max(newest.unwrap_or_default());
-        shared.set_epoch(state.epoch);
-        audit::load_heads(&shared)?;
-
+    /// Starts the commit lane.
+    fn start(shared: Arc<Shared>, state: StateRecord, system: Arc<Tenant>) -> Result<Self, Error> {
         let (requests, receiver) = mpsc::channel(lane::QUEUE);
-        let lane = Lane {
-            shared: Arc::clone(&shared),
-            requests: receiver,
-            logs: audit::lane::Logs::default(),
-            state,
-            system: Arc::clone(system),
-        };
+        let logs = audit::lane::Logs::default();
+        let lane = Lane { shared: Arc::clone(&shared), requests: receiver, logs, state, system, watched: None };
         let thread = std::thread::Builder::new().name("store-lane".to_owned());
         let thread = thread.spawn(move || lane.run());
         let lane = thread.map_err(|source| Error::Io { doing: "starting the commit lane", source })?;
         Ok(Self { inner: Arc::new(Inner { shared, requests: Some(requests), lane: Some(lane) }) })
+    }
+
+    /// The records of a tenant, for what the store itself writes about every tenant.
+    pub(crate) fn of_tenant(&self, tenant: &str) -> TenantStore {
+        TenantStore::new(Arc::clone(&self.inner), self.inner.shared.tenant(tenant.to_owned()))
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -190,12 +150,6 @@ impl Store {
     #[must_use]
     pub fn scope(&self, scope: &TenantScope) -> TenantStore {
         TenantStore::new(Arc::clone(&self.inner), self.inner.shared.tenant(scope.tenant()))
-    }
-
-    /// How many groups of commits there have been, over all boots.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.inner.shared.epoch.load(std::sync::atomic::Ordering::Acquire)
     }
 
     /// Names this start of the appliance; it stands in every audit leaf.
@@ -239,22 +193,4 @@ impl Store {
             let _ = answer.blocking_recv();
         }
     }
-}
-
-/// Reads the version of every record and the key of every tenant.
-fn load(disk: &Disk, roots: &RootKeys) -> Result<(Versions, Tenants), Error> {
-    let (mut versions, mut tenants) = (Versions::default(), Tenants::default());
-    let prefix = roots.tenants_prefix();
-    for entry in disk.database.iter() {
-        let (name, stored) = entry.map_err(|error| Error::database("reading the versions", error))?;
-        // A record too short for a version is damaged; its owner learns of it when reading it.
-        let version = record::claimed_version(&stored).unwrap_or_default();
-        let Some(tail) = collection::tail(&name) else { return Err(Error::Integrity { what: "a name" }) };
-        versions.insert(tail, version);
-        if name.starts_with(&prefix) {
-            let Some(name) = collection::Name::parse(&name) else { return Err(Error::Integrity { what: "a name" }) };
-            tenants.insert(name, tenants::unwrap(roots, name.as_bytes(), &stored).map(Arc::new));
-        }
-    }
-    Ok((versions, tenants))
 }

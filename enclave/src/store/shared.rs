@@ -7,16 +7,19 @@ use std::sync::{Arc, RwLock};
 use tokio::sync::watch;
 
 use super::batch::Target;
-use super::collection::{self, Address, Meta};
+use super::collection::{self, Address, Meta, Name};
 use super::disk::Disk;
 use super::error::Error;
 use super::hierarchy::{RootKeys, Tenant};
 use super::recent::Recent;
 use super::record::{self, Opened};
 use super::tenants::{self, Tenants};
-use super::versions::{Tail, Versions};
+use super::versions::{Listed, Tail, Versions};
 use crate::audit;
 use crate::clock::Clock;
+
+/// How often a list is read without making commits wait.
+const UNDISTURBED_SCANS: usize = 4;
 
 /// What readers and the lane share.
 pub(crate) struct Shared {
@@ -80,7 +83,14 @@ impl Shared {
 
     /// The heads of all logs.
     pub(crate) fn all_heads(&self) -> Vec<audit::Head> {
-        self.heads.read().map(|heads| heads.values().cloned().collect()).unwrap_or_default()
+        self.epoch_and_heads().1
+    }
+
+    /// The epoch, and the heads of all logs in it.
+    pub(crate) fn epoch_and_heads(&self) -> (u64, Vec<audit::Head>) {
+        let heads = self.heads.read();
+        let all = heads.as_ref().map(|heads| heads.values().cloned().collect()).unwrap_or_default();
+        (self.epoch.load(Ordering::Acquire), all)
     }
 
     /// Every tenant whose key is sound.
@@ -97,6 +107,11 @@ impl Shared {
         Ok(Target { tenant: Arc::clone(tenant), meta, name, key })
     }
 
+    /// The version of a record, if there is one.
+    pub(super) fn version(&self, name: &Name) -> Result<Option<u64>, Error> {
+        Ok(self.versions.read().map_err(|_| Error::Stopped)?.get(&name.tail()))
+    }
+
     /// Reads and opens a record, if there is one.
     pub(crate) fn read(&self, target: &Target) -> Result<Option<Arc<Opened>>, Error> {
         let broken = || Error::Integrity { what: target.meta.name };
@@ -104,7 +119,7 @@ impl Shared {
         let (expected, stored) = {
             // Under the lock the disk and the map tell of the same commit.
             let versions = self.versions.read().map_err(|_| Error::Stopped)?;
-            let expected = versions.get(&tail).copied();
+            let expected = versions.get(&tail);
             if let Some(opened) = expected.and_then(|version| self.recent.get(&tail, version)) {
                 return (opened.key() == target.key).then_some(Some(opened)).ok_or_else(broken);
             }
@@ -130,26 +145,44 @@ impl Shared {
     /// Keeps an opened record for the next reader, unless it was overwritten while it was being opened.
     fn keep(&self, tail: Tail, opened: &Arc<Opened>) -> Result<(), Error> {
         let versions = self.versions.read().map_err(|_| Error::Stopped)?;
-        if versions.get(&tail) == Some(&opened.version) {
+        if versions.get(&tail) == Some(opened.version) {
             self.recent.keep(tail, opened);
         }
         Ok(())
     }
 
-    /// What a scan found, if it is current; otherwise what is there now.
-    pub(super) fn current(&self, meta: Meta, name: &[u8], found: sled::IVec) -> Result<Option<sled::IVec>, Error> {
-        let broken = || Error::Integrity { what: meta.name };
-        let tail = collection::tail(name).ok_or_else(broken)?;
-        let versions = self.versions.read().map_err(|_| Error::Stopped)?;
-        let expected = versions.get(&tail).copied();
-        if expected.is_some() && expected == record::claimed_version(&found) {
-            return Ok(Some(found));
+    /// The records of a list as they stand on the disk, all of one moment. A list that changes while it is read is read
+    /// again, the last time with commits waiting.
+    pub(super) fn scan(&self, meta: Meta, prefix: &[u8]) -> Result<Vec<(sled::IVec, sled::IVec)>, Error> {
+        let list = collection::list(prefix);
+        let versions = || self.versions.read().map_err(|_| Error::Stopped);
+        for _ in 0..UNDISTURBED_SCANS {
+            let before = versions()?.listed(&list);
+            let found = self.scan_once(prefix)?;
+            let versions = versions()?;
+            if versions.listed(&list) == before {
+                check(&versions, before, &found).ok_or(Error::Integrity { what: meta.name })?;
+                return Ok(found);
+            }
         }
-        let now = self.disk.database.get(name).map_err(|error| Error::database("reading a record", error))?;
-        match (expected, now) {
-            (None, None) => Ok(None),
-            (Some(expected), Some(now)) if record::claimed_version(&now) == Some(expected) => Ok(Some(now)),
-            _ => Err(broken()),
-        }
+        let versions = versions()?;
+        let found = self.scan_once(prefix)?;
+        check(&versions, versions.listed(&list), &found).ok_or(Error::Integrity { what: meta.name })?;
+        Ok(found)
     }
+
+    fn scan_once(&self, prefix: &[u8]) -> Result<Vec<(sled::IVec, sled::IVec)>, Error> {
+        let found = self.disk.database.scan_prefix(prefix).collect::<Result<Vec<_>, _>>();
+        found.map_err(|error| Error::database("listing records", error))
+    }
+}
+
+/// Whether a scan found the current version of each record of a list.
+fn check(versions: &Versions, listed: Listed, found: &[(sled::IVec, sled::IVec)]) -> Option<()> {
+    let current = |(name, stored): &(sled::IVec, sled::IVec)| {
+        let expected = collection::tail(name).and_then(|tail| versions.get(&tail));
+        expected.is_some() && expected == record::claimed_version(stored)
+    };
+    let whole = u64::try_from(found.len()) == Ok(listed.records) && found.iter().all(current);
+    whole.then_some(())
 }

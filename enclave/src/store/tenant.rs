@@ -107,17 +107,17 @@ impl TenantStore {
     /// Reads all records of a collection, sorted by key. In a grouped collection the same key may occur more than once.
     ///
     /// # Errors
-    /// As for [`Self::get`].
+    /// As for [`Self::get`]; also [`Error::Integrity`] when one of them was taken away.
     pub fn list<T: DeserializeOwned>(&self, collection: &Collection<T>) -> Result<Vec<(String, T)>, Error> {
         let tenant = self.tenant_keys()?;
         let prefix = tenant.tree(&self.inner.shared.roots, collection.meta()).prefix;
-        self.scan(collection, self.inner.shared.disk.database.scan_prefix(prefix))
+        self.scan(&tenant, collection, &prefix)
     }
 
     /// Reads the records of one group, sorted by key.
     ///
     /// # Errors
-    /// As for [`Self::get`].
+    /// As for [`Self::list`].
     pub fn list_in<T: DeserializeOwned>(
         &self,
         collection: &Collection<T>,
@@ -126,40 +126,22 @@ impl TenantStore {
         let tenant = self.tenant_keys()?;
         let keys = tenant.tree(&self.inner.shared.roots, collection.meta());
         let prefix = collection.meta().group_prefix(keys, group)?;
-        self.scan(collection, self.inner.shared.disk.database.scan_prefix(prefix.as_bytes()))
-    }
-
-    /// Reads the records numbered `from` up to, not including, `to` of an ordered collection, in order.
-    ///
-    /// # Errors
-    /// As for [`Self::get`].
-    pub fn range<T: DeserializeOwned>(
-        &self,
-        collection: &Collection<T>,
-        from: u64,
-        to: u64,
-    ) -> Result<Vec<(String, T)>, Error> {
-        let tenant = self.tenant_keys()?;
-        let keys = tenant.tree(&self.inner.shared.roots, collection.meta());
-        let (from, to) = collection.meta().range(keys, from, to)?;
-        self.scan(collection, self.inner.shared.disk.database.range(from.as_bytes()..to.as_bytes()))
+        self.scan(&tenant, collection, prefix.as_bytes())
     }
 
     fn scan<T: DeserializeOwned>(
         &self,
+        tenant: &Tenant,
         collection: &Collection<T>,
-        found: sled::Iter,
+        prefix: &[u8],
     ) -> Result<Vec<(String, T)>, Error> {
-        let (tenant, meta) = (self.tenant_keys()?, collection.meta());
-        let mut records = Vec::new();
-        for entry in found {
-            let (name, stored) = entry.map_err(|error| Error::database("listing records", error))?;
-            // A record may change while the scan passes; what the scan saw then no longer counts.
-            let Some(stored) = self.inner.shared.current(meta, &name, stored)? else { continue };
-            let keys = tenant.tree(&self.inner.shared.roots, meta);
-            let opened = record::open(&tenant, &keys.cipher, meta, &name, &stored)?;
-            records.push((meta.decode_key(opened.key())?, opened.decode(meta)?));
-        }
+        let (shared, meta) = (&self.inner.shared, collection.meta());
+        let cipher = &tenant.tree(&shared.roots, meta).cipher;
+        let decode = |(name, stored): (sled::IVec, sled::IVec)| {
+            let opened = record::open(tenant, cipher, meta, &name, &stored)?;
+            Ok((meta.decode_key(opened.key())?, opened.decode(meta)?))
+        };
+        let mut records = shared.scan(meta, prefix)?.into_iter().map(decode).collect::<Result<Vec<_>, Error>>()?;
         records.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(records)
     }

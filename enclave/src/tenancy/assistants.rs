@@ -11,7 +11,7 @@ use crate::fresh;
 use crate::store::Collection;
 
 /// Assistants, grouped by workspace.
-const ASSISTANTS: Collection<AssistantRecord> = Collection::new_grouped("assistants", 8, 1);
+pub(super) const ASSISTANTS: Collection<AssistantRecord> = Collection::new_grouped("assistants", 8, 1);
 /// Assistants of one workspace.
 const MOST_ASSISTANTS: usize = 1000;
 /// Documents that one assistant may name.

@@ -18,12 +18,16 @@ pub use text::{Name, Purpose};
 use crate::access::TenantScope;
 use crate::audit::{Class, Event};
 use crate::clock::Clock;
-use crate::store::{self, Batch, Collection, Store};
+use crate::store::{self, Batch, Collection, Listing, Store};
 
 /// Organisations, in the appliance's own scope.
 const ORGANISATIONS: Collection<OrganisationRecord> = Collection::new("organisations", 2, 1);
 /// Members of an organisation, by person.
 const MEMBERSHIPS: Collection<MembershipRecord> = Collection::new("memberships", 3, 1);
+
+/// The collections of this module.
+pub(crate) const COLLECTIONS: Listing =
+    &[ORGANISATIONS.meta(), MEMBERSHIPS.meta(), workspaces::WORKSPACES.meta(), assistants::ASSISTANTS.meta()];
 
 #[derive(Clone, Serialize, Deserialize)]
 struct OrganisationRecord {

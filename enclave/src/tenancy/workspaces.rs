@@ -10,7 +10,7 @@ use crate::audit::{Class, Event};
 use crate::fresh;
 use crate::store::{Batch, Collection};
 
-const WORKSPACES: Collection<WorkspaceRecord> = Collection::new("workspaces", 7, 1);
+pub(super) const WORKSPACES: Collection<WorkspaceRecord> = Collection::new("workspaces", 7, 1);
 /// Workspaces of one organisation.
 const MOST_WORKSPACES: usize = 1000;
 /// The operation of the audit event.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use cloister_enclave::access::TenantScope;
 use cloister_enclave::access::scope::danger;
 use cloister_enclave::audit;
-use cloister_enclave::clock::SystemClock;
+use cloister_enclave::clock::{ManualClock, SystemClock};
 use cloister_enclave::keys::RootKey;
 use cloister_enclave::store::{Error, Store, TenantStore};
 use cloister_protocol::ids::OrgId;
@@ -30,6 +30,10 @@ pub(crate) fn try_open(dir: &Path, root: [u8; 32]) -> Result<Store, Error> {
 
 pub(crate) fn open(dir: &Path) -> Store {
     try_open(dir, ROOT).expect("the store opens")
+}
+
+pub(crate) fn open_at(dir: &Path, clock: ManualClock) -> Store {
+    Store::open(dir, &RootKey::insecure_from_bytes(ROOT), Arc::new(clock), settings()).expect("the store opens")
 }
 
 pub(crate) fn org(number: u128) -> OrgId {

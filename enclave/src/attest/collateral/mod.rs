@@ -21,6 +21,7 @@ mod schedule;
 
 pub use fetch::{FetchError, Fetcher};
 pub use keeper::{Keeper, Sources};
+pub(crate) use record::COLLECTIONS;
 
 use std::sync::{Arc, PoisonError, RwLock};
 

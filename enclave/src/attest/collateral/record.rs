@@ -9,9 +9,11 @@ use serde_json::{Map, Value};
 
 use super::Gathered;
 use crate::access::TenantScope;
-use crate::store::{Collection, Error, Store};
+use crate::store::{Collection, Error, Listing, Store};
 
 const COLLATERAL: Collection<()> = Collection::new("attestation-collateral", 42, 1);
+/// The collections of this module.
+pub(crate) const COLLECTIONS: Listing = &[COLLATERAL.meta()];
 const OWN: &str = "own";
 
 #[derive(Serialize, Deserialize)]
