@@ -23,6 +23,7 @@ use crate::api::{
         attestation::document,
         attestation::hpke_keys,
         audit::checkpoint,
+        audit::consistency,
         audit::export,
         auth::login_finish,
         auth::login_params,

@@ -64,6 +64,7 @@ fn native() -> Router<AppState> {
         .route("/api/v1/memory/search", post(memory::search))
         .route("/api/v1/audit/export", post(audit::export))
         .route("/api/v1/audit/checkpoint", post(audit::checkpoint))
+        .route("/api/v1/audit/consistency", post(audit::consistency))
         .route("/api/v1/{*unknown}", any(not_found))
 }
 

@@ -43,6 +43,19 @@ export class Browser {
   }
 }
 
+/** A visit by somebody whose browser keeps what it keeps in the folder `profile`, with a Chromium of its own. */
+export async function returningVisit(profile, options) {
+  mkdirSync(options.screenshots, { recursive: true });
+  const context = await options.chromium.launchPersistentContext(profile, {
+    executablePath: options.executablePath,
+    args: FLAGS,
+    headless: true,
+    viewport: { width: 1280, height: 800 },
+    ignoreHTTPSErrors: true,
+  });
+  return new Visit(await context.newPage(), context, options);
+}
+
 /** One page and everything that left it. */
 export class Visit {
   requests = [];

@@ -11,12 +11,14 @@ use crate::input;
 use crate::judge::{Judge, Origin};
 use crate::live::{self, Answer, ChannelArgs};
 use crate::report::Report;
+use crate::seen::{self, Memory};
 use crate::target::Target;
 
 const SAVED: &[Planned] = &[
     Planned::optional("tls.spki", Stage::Channel, "verify the running appliance by its address"),
     Planned::optional("tls.pin", Stage::Channel, "verify the running appliance by its address"),
     Planned::optional("hpke.key", Stage::Channel, "verify the running appliance by its address"),
+    seen::EPOCH,
 ];
 
 /// Runs the command.
@@ -41,13 +43,26 @@ fn running(args: &ApplianceArgs, judge: &Judge, target: &Target, now_ms: u64) ->
         Some(nonce) => nonce.0,
         None => input::random_nonce()?,
     };
+    let memory = args.remember.as_deref().map(Memory::read).transpose()?;
     let fetched = fetch::fetch(target, &nonce, args.channel.binding)?;
     if let Some(path) = &args.save {
         input::write(path, &fetched.document)?;
     }
-    let answer =
-        Answer { document: &fetched.document, nonce, seen: fetched.seen, published: Some(&fetched.hpke_key), now_ms };
-    live::judge(judge, &args.channel, &answer).map(|(report, _)| report)
+    let answer = Answer {
+        document: &fetched.document,
+        nonce,
+        seen: fetched.seen,
+        published: Some(&fetched.hpke_key),
+        memory: memory.as_ref(),
+        now_ms,
+    };
+    let (report, established) = live::judge(judge, &args.channel, &answer)?;
+    if let (Some(path), Some(memory), Some(established)) = (&args.remember, memory, established)
+        && report.exit_class == ExitClass::Accepted
+    {
+        memory.remember(&established.statement, &report.verify_at, path)?;
+    }
+    Ok(report)
 }
 
 /// Judges a document from a file.
@@ -66,6 +81,7 @@ pub(crate) fn saved(judge: &Judge, document: &[u8], nonce: Option<[u8; 32]>, now
         channel.not_done(check, "a saved document: no connection to compare");
     }
     channel.not_done("hpke.key", "a saved document: no key to compare");
+    channel.not_done("state.epoch", "a saved document: what it says of the state is of its time");
     let origin = if nonce.is_some() { Origin::Live } else { Origin::Saved };
     let class = judge.appraise(evidence, origin, &mut report)?;
     let channel = channel.into_checks();

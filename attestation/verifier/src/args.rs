@@ -138,7 +138,7 @@ can pass on the evidence of another appliance. That it is yours and not somebody
 
 Examples:
   cloister-verify appliance https://appliance.example --save document.json
-  cloister-verify appliance https://appliance.example --pin 5b2e…64 hex digits…
+  cloister-verify appliance https://appliance.example --pin 5b2e…64 hex digits… --remember seen.json
   cloister-verify appliance --document document.json --at 2026-05-01T12:00:00Z")]
 #[command(group(clap::ArgGroup::new("source").required(true).args(["url", "document"])))]
 pub(crate) struct ApplianceArgs {
@@ -150,6 +150,10 @@ pub(crate) struct ApplianceArgs {
     /// Save the document that the appliance answered, whatever the verdict.
     #[arg(long, value_name = "FILE", requires = "url")]
     pub(crate) save: Option<PathBuf>,
+    /// Remember in this file how far the state of the appliance has come, and refuse an appliance whose state went backwards
+    /// since. Keep it where the operator of the appliance cannot write.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(crate) remember: Option<PathBuf>,
     /// The nonce: 64 hex digits; without it 32 random bytes are sent. For a saved document, the one it was asked with.
     #[arg(long, value_name = "HEX")]
     pub(crate) nonce: Option<Hex<32>>,

@@ -22,6 +22,7 @@ use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::judge::{Judge, Origin};
 use crate::report::Report;
+use crate::seen::{self, Memory};
 
 const SPKI: Planned = Planned::required(
     "tls.spki",
@@ -38,8 +39,8 @@ const HPKE: Planned = Planned::required(
     Stage::Channel,
     "do not encrypt to this key: it is not the appliance's; somebody between you and the appliance replaced it",
 );
-const WITH_PUBLISHED_KEY: &[Planned] = &[SPKI, PIN, HPKE];
-const WITHOUT_PUBLISHED_KEY: &[Planned] = &[SPKI, PIN];
+const WITH_PUBLISHED_KEY: &[Planned] = &[SPKI, PIN, HPKE, seen::EPOCH];
+const WITHOUT_PUBLISHED_KEY: &[Planned] = &[SPKI, PIN, seen::EPOCH];
 
 /// What ties evidence to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -101,6 +102,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) seen: Seen,
     /// The HPKE key that is published beside it; none if it was not asked for.
     pub(crate) published: Option<&'a Result<Hex<32>, &'static str>>,
+    /// What was seen of appliances before; none if nothing is remembered.
+    pub(crate) memory: Option<&'a Memory>,
     /// The time to judge for, Unix milliseconds.
     pub(crate) now_ms: u64,
 }
@@ -138,6 +141,10 @@ pub(crate) fn judge(
     check_pin(&mut channel, answer.seen.spki_sha256, &terms.pin);
     if let Some(published) = answer.published {
         check_published(&mut channel, published, &statement);
+    }
+    match answer.memory {
+        Some(memory) => memory.check(&mut channel, &statement),
+        None => channel.not_done("state.epoch", "nothing is remembered from before (--remember FILE)"),
     }
     let class = judge.appraise(evidence, Origin::Live, &mut report)?;
     if terms.binding == Binding::TlsExporter {

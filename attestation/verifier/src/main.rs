@@ -26,6 +26,7 @@ mod policy;
 mod proxy;
 mod receipt;
 mod report;
+mod seen;
 mod target;
 
 use std::process::ExitCode;

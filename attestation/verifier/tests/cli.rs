@@ -13,7 +13,7 @@ use cloister_attestation::development;
 use cloister_attestation::document::{Document, Evidence, Tee};
 use cloister_attestation::encoding::{Digest, Hex, sha256};
 use cloister_attestation::receipt::Receipt;
-use cloister_attestation::statement::Statement;
+use cloister_attestation::statement::{State, Statement};
 use cloister_synthetic::appliance::Appliance;
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
@@ -186,6 +186,30 @@ fn s3_19_a_running_appliance_is_verified() {
     assert_eq!((code, result(&again, "policy.fresh")), (0, "not_done"));
     let (code, again) = json(&["appliance", "--document", &saved, "--nonce", &"7".repeat(64), ALLOW]);
     assert_eq!((code, failed(&again)), (10, vec!["nonce.match"]));
+}
+
+#[test]
+fn dc_04_a_state_that_went_backwards_or_forked_is_refused_by_who_remembers() {
+    let folder = Folder::new();
+    let seen = folder.path("seen.json");
+    let ask = |epoch: u64, head: u8| {
+        let server = live(|_, statement| statement.state = State { epoch, audit_head: Hex([head; 32]) });
+        let (code, report) = json(&["appliance", &server.url, ALLOW, "--remember", &seen]);
+        (code, result(&report, "state.epoch").to_owned())
+    };
+    assert_eq!(ask(7, 1), (0, "not_done".to_owned()), "seen for the first time");
+    assert_eq!(ask(7, 1), (0, "pass".to_owned()));
+    assert_eq!(ask(9, 2), (0, "pass".to_owned()));
+    let kept = std::fs::read(&seen).unwrap();
+    assert_eq!(ask(8, 3), (10, "fail".to_owned()), "backwards");
+    assert_eq!(ask(9, 3), (10, "fail".to_owned()), "a fork");
+    assert_eq!(std::fs::read(&seen).unwrap(), kept, "what is refused is not remembered");
+    assert_eq!(ask(9, 2), (0, "pass".to_owned()));
+
+    std::fs::write(&seen, "{}x").unwrap();
+    let server = live(|_, _| ());
+    let (code, report) = json(&["appliance", &server.url, ALLOW, "--remember", &seen]);
+    assert_eq!((code, &report["exit_class"]), (2, &Value::from("usage")));
 }
 
 #[test]

@@ -371,6 +371,21 @@ wire! {
         /// An `age1…` recipient to encrypt the export to; null for a plain tar (the channel is encrypted all the same).
         recipient: Option<String>,
     }
+    /// Asks for proof that the organisation's audit log still has the leaves that it had.
+    ProveConsistency {
+        /// How many leaves the remembered checkpoint has; 0 for whoever remembers none.
+        size: u64,
+    }
+    /// The newest checkpoint, with the proof that it goes on from the remembered one.
+    Consistency {
+        /// The newest checkpoint: a C2SP signed note.
+        checkpoint: String,
+        /// The log's key, as a C2SP verifier key.
+        vkey: String,
+        /// RFC 6962, section 2.1.2: hashes as base64. Empty where there is nothing to prove, and null when the log is shorter than
+        /// the remembered checkpoint: the state of the appliance went backwards.
+        proof: Option<Vec<String>>,
+    }
 }
 
 /// A list of things.

@@ -3,8 +3,10 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use cloister_attestation::export::Attestation;
-use cloister_protocol::api::{Empty, ExportAudit};
+use cloister_protocol::api::{Consistency, Empty, ExportAudit, ProveConsistency};
 
 use super::json::Json;
 use crate::access::{Action, Caller, Target};
@@ -26,6 +28,32 @@ pub async fn checkpoint(
     let by = caller.authorize(Action::ReadCheckpoint, Target::Organisation)?;
     let checkpoint = app.store.scope(by.scope()).audit_log().checkpoint()?.ok_or(Problem::NotFound)?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], checkpoint).into_response())
+}
+
+/// Proof that the log only grew since a remembered checkpoint: who keeps the newest one notices when the state of the
+/// appliance goes backwards, or forks.
+#[utoipa::path(
+    post, path = "/api/v1/audit/consistency", tag = "audit", request_body = ProveConsistency,
+    responses((status = 200, body = Consistency), (status = 401, description = "No credentials"),
+        (status = 403, description = "Not with this role"))
+)]
+pub async fn consistency(
+    State(app): State<AppState>,
+    caller: Caller,
+    Json(request): Json<ProveConsistency>,
+) -> Result<Json<Consistency>, Problem> {
+    let by = caller.authorize(Action::ReadCheckpoint, Target::Organisation)?;
+    let log = app.store.scope(by.scope()).audit_log();
+    let proving = tokio::task::spawn_blocking(move || {
+        let head = log.head()?.ok_or(Problem::NotFound)?;
+        if request.size > head.size {
+            return Ok(Json(Consistency { checkpoint: head.checkpoint, vkey: head.vkey, proof: None }));
+        }
+        let (proof, head) = log.prove_consistency(request.size)?;
+        let proof = proof.iter().map(|hash| BASE64.encode(hash)).collect();
+        Ok::<_, Problem>(Json(Consistency { checkpoint: head.checkpoint, vkey: head.vkey, proof: Some(proof) }))
+    });
+    proving.await.map_err(|_| Problem::Internal)?
 }
 
 /// The whole log as files in a tar that `cloister-verify audit` checks; encrypted with age if a recipient is given.

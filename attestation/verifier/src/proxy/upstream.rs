@@ -102,7 +102,7 @@ impl Upstream {
         let path = document_path(&nonce, self.terms.binding);
         let document = self.document(&mut sender, &path).await.map_err(Refusal::Unreachable)?;
         let now_ms = input::now_ms().map_err(machine)?;
-        let answer = Answer { document: &document, nonce, seen, published: None, now_ms };
+        let answer = Answer { document: &document, nonce, seen, published: None, memory: None, now_ms };
         let (report, established) = live::judge(&self.judge, &self.terms, &answer).map_err(machine)?;
         let established = established.filter(|_| report.verdict != Verdict::Rejected);
         let key = established.as_ref().and_then(|established| established.statement.hpke_keys.first());

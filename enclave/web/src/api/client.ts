@@ -9,6 +9,7 @@ import type { Bytes } from '@cloister/verifier/bytes';
 import type {
   AnswerEvent,
   Assistant,
+  Consistency,
   Conversation,
   DocumentInfo,
   Enrolment,
@@ -103,6 +104,10 @@ export class Api {
 
   exportAudit(recipient: string | null): Promise<Bytes> {
     return this.#post('audit/export', { recipient }).then(readBytes);
+  }
+
+  auditConsistency(size: number): Promise<Consistency> {
+    return this.#json('audit/consistency', { size });
   }
 
   #post(path: string, body: unknown, options: RequestOptions = {}) {

@@ -114,3 +114,10 @@ export type AnswerEvent =
   | { event: 'citation'; data: Citation }
   | { event: 'done'; data: { message: Message; prompt_tokens: number; completion_tokens: number } }
   | { event: 'failed'; data: { problem: string } };
+
+/** The newest head of the audit log; `proof` is null when the log is shorter than what was asked about. */
+export interface Consistency {
+  checkpoint: string;
+  vkey: string;
+  proof: string[] | null;
+}

@@ -3,7 +3,9 @@
 import type { Trust } from '../channel/channel';
 import type { Bytes } from '@cloister/verifier/bytes';
 import { type AttestationResult, type Verification, appraise } from '@cloister/verifier';
+import { type Backwards, compareStates } from './anchor';
 import { fetchAndVerify } from './evidence';
+import { forgetSeen, rememberState, seenStates } from './seen';
 
 /** The page does not speak to this appliance: its evidence was refused, or not accepted by the person. */
 export class NotTrusted extends Error {
@@ -23,6 +25,7 @@ const ACCEPTED = 'cloister.development-accepted';
 export class Appliance implements Trust {
   #verification: Verification | null = null;
   #result: AttestationResult | null = null;
+  #backwards: Backwards = null;
   #acceptedFor: string | null = readAcceptance();
   readonly #onChange: () => void;
 
@@ -37,13 +40,40 @@ export class Appliance implements Trust {
 
   /** Whether private data may go to it. */
   get trusted(): boolean {
-    return this.#result !== null && this.#result.verdict !== 'rejected';
+    return this.#result !== null && this.#result.verdict !== 'rejected' && this.#backwards === null;
+  }
+
+  /** What shows that the state of the appliance went backwards. */
+  get backwards(): Backwards {
+    return this.#backwards;
   }
 
   /** Fetches fresh evidence, verifies it and judges it. */
   async verify(): Promise<void> {
+    // What was seen is read first: evidence that is made after that cannot be older, however many pages are open.
+    const seen = await seenStates();
     this.#verification = await fetchAndVerify();
+    const claims = this.#verification.claims;
+    if (claims) {
+      this.#backwards = compareStates(seen.get(claims.opaquePk) ?? null, claims.state);
+      if (this.#backwards === null) await rememberState(claims.opaquePk, claims.state);
+    }
     this.#appraise();
+  }
+
+  /** Something that only a session can see, the audit log, shows that the state went backwards. */
+  distrust(backwards: string): void {
+    this.#backwards = backwards;
+    this.#onChange();
+  }
+
+  /** The person on this page knows why the state went backwards, and begins anew from the state of now. */
+  async acceptBackwards(): Promise<void> {
+    const claims = this.#verification?.claims;
+    if (!claims) return;
+    await forgetSeen(claims.opaquePk);
+    this.#backwards = null;
+    await this.verify();
   }
 
   /** The person on this page accepts, for this browsing session, that the appliance is not confidential. */

@@ -5,6 +5,7 @@ import type { Me } from '../api/types';
 import { Channel } from '../channel/channel';
 import { ProblemError } from '../channel/problem';
 import { type AttestationResult, awaitsConsent } from '@cloister/verifier';
+import { compareLogs } from './anchor';
 import { Appliance, NotTrusted } from './appliance';
 import { forgetSession, keepSession, restoreSession } from './keep';
 import { enrol, logIn } from './opaque';
@@ -16,6 +17,8 @@ export type Phase =
   | { name: 'unreachable'; message: string }
   /** The evidence is false or not acceptable: nothing is sent. */
   | { name: 'refused' }
+  /** The evidence is true, but this browser has seen a later state: nothing is sent. */
+  | { name: 'backwards'; what: string }
   /** The evidence is true but of a development TEE: the person has to decide. */
   | { name: 'development' }
   | { name: 'signed-out'; notice: string | null }
@@ -76,8 +79,13 @@ export class Cloister {
     const opaquePk = this.#appliance.opaquePk;
     const session = await logIn(this.#channel, opaquePk, login, password);
     await keepSession({ session: session.session, key: session.key, who: session.who, login, opaquePk });
-    const api = new Api(this.#channel, session);
-    this.#go({ name: 'signed-in', api, me: await api.me() });
+    await this.#enter(new Api(this.#channel, session));
+  }
+
+  /** The person knows why the state went backwards, a restored backup for one, and goes on from the state of now. */
+  async acceptBackwards(): Promise<void> {
+    await this.#appliance.acceptBackwards();
+    await this.#proceed();
   }
 
   /** Ends the session on the server and here; here in any case. */
@@ -98,19 +106,34 @@ export class Cloister {
     if (this.#snapshot.phase.name !== 'signed-in') return;
     if (error instanceof ProblemError && error.status === 401)
       void this.endSession('Your session has ended. Log in again.');
-    if (error instanceof NotTrusted) this.#go({ name: 'refused' });
+    if (error instanceof NotTrusted) this.#go(this.#mistrust());
+  }
+
+  #mistrust(): Phase {
+    const what = this.#appliance.backwards;
+    return what === null ? { name: 'refused' } : { name: 'backwards', what };
+  }
+
+  /** Opens the workspace, unless the organisation's audit log shows that the state went backwards. */
+  async #enter(api: Api): Promise<void> {
+    const me = await api.me();
+    const backwards = await compareLogs(api, this.#appliance.opaquePk, me.org_id);
+    if (backwards === null) return this.#go({ name: 'signed-in', api, me });
+    this.#appliance.distrust(backwards);
+    this.#go(this.#mistrust());
   }
 
   async #proceed(): Promise<void> {
     const result = this.#appliance.result;
     if (!result?.claims || !this.#appliance.trusted) {
-      return this.#go({ name: result && awaitsConsent(result) ? 'development' : 'refused' });
+      const consent = result && awaitsConsent(result) && this.#appliance.backwards === null;
+      return this.#go(consent ? { name: 'development' } : this.#mistrust());
     }
     const kept = await restoreSession(result.claims.opaquePk, Date.now());
     if (!kept) return this.#go({ name: 'signed-out', notice: null });
     const api = new Api(this.#channel, kept);
     try {
-      this.#go({ name: 'signed-in', api, me: await api.me() });
+      await this.#enter(api);
     } catch (error) {
       if (error instanceof ProblemError && error.status === 401)
         await this.endSession('Your session has ended. Log in again.');
@@ -121,7 +144,7 @@ export class Cloister {
   #onEvidence(): void {
     const result = this.#appliance.result;
     const lost = this.#snapshot.phase.name === 'signed-in' && !this.#appliance.trusted;
-    const phase = lost ? ({ name: 'refused' } as const) : this.#snapshot.phase;
+    const phase = lost ? this.#mistrust() : this.#snapshot.phase;
     this.#set({ phase, result, verifiedMs: Date.now() });
   }
 

@@ -4,6 +4,7 @@
 // Where storage is blocked the session lives in memory and ends with the page.
 
 import type { LoggedIn } from '../api/types';
+import { inStore as databaseStore } from './database';
 
 /** What is kept. */
 export interface KeptSession {
@@ -15,8 +16,6 @@ export interface KeptSession {
   readonly opaquePk: string;
 }
 
-const DATABASE = 'cloister';
-const STORE = 'session';
 const CURRENT = 'current';
 
 /** The kept session, if there is one for this appliance that has not run out. */
@@ -36,22 +35,5 @@ export async function forgetSession(): Promise<void> {
 }
 
 function inStore<T>(mode: IDBTransactionMode, action: (store: IDBObjectStore) => IDBRequest): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const opening = indexedDB.open(DATABASE, 1);
-    opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
-    opening.onerror = () => reject(opening.error);
-    opening.onsuccess = () => {
-      const database = opening.result;
-      const transaction = database.transaction(STORE, mode);
-      const request = action(transaction.objectStore(STORE));
-      transaction.oncomplete = () => {
-        database.close();
-        resolve(request.result as T);
-      };
-      transaction.onerror = () => {
-        database.close();
-        reject(transaction.error);
-      };
-    };
-  });
+  return databaseStore('cloister', 'session', mode, action);
 }

@@ -40,6 +40,8 @@ export function Gate() {
           </Actions>
         </GatePage>
       );
+    case 'backwards':
+      return <BackwardsGate what={phase.what} />;
     case 'development':
       return <DevelopmentGate checks={checks} />;
     default:
@@ -54,7 +56,6 @@ export function Gate() {
 
 function DevelopmentGate({ checks }: { checks: readonly Check[] }) {
   const cloister = useCloister();
-  const [understood, setUnderstood] = useState(false);
   return (
     <GatePage tone="danger" title="This appliance is not confidential">
       <p>
@@ -66,23 +67,63 @@ function DevelopmentGate({ checks }: { checks: readonly Check[] }) {
         <summary>What was checked</summary>
         <CheckList checks={checks} />
       </details>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (understood) void cloister.acceptDevelopment();
-        }}
-      >
-        <label className="consent">
-          <input type="checkbox" checked={understood} onChange={(event) => setUnderstood(event.target.checked)} />
-          <span>I understand that nothing I enter here is confidential.</span>
-        </label>
-        <Actions>
-          <button type="submit" className="danger" disabled={!understood}>
-            Continue without confidentiality
-          </button>
-        </Actions>
-      </form>
+      <Consent
+        text="I understand that nothing I enter here is confidential."
+        action="Continue without confidentiality"
+        onConsent={() => cloister.acceptDevelopment()}
+      />
     </GatePage>
+  );
+}
+
+function BackwardsGate({ what }: { what: string }) {
+  const cloister = useCloister();
+  return (
+    <GatePage tone="danger" title="The appliance’s state went backwards">
+      <p>
+        Its evidence holds, but this browser has seen a later state of it: something that was written since is missing.
+        Either a backup was restored, or somebody put an older disk in its place or runs a copy of it. Nothing was sent.
+      </p>
+      <p className="notice danger-notice">
+        <strong>{what}</strong> Ask whoever runs the appliance what happened before you go on.
+      </p>
+      <Actions>
+        <button type="button" className="primary" onClick={() => void cloister.start()}>
+          Verify again
+        </button>
+      </Actions>
+      <details className="disclosure">
+        <summary>I know why, and want to go on</summary>
+        <Consent
+          text="I was told why the state is an older one, and I accept it."
+          action="Go on from this state"
+          onConsent={() => cloister.acceptBackwards()}
+        />
+      </details>
+    </GatePage>
+  );
+}
+
+/** A danger that a person takes on with open eyes: first a tick, then a button. */
+function Consent(props: { text: string; action: string; onConsent: () => Promise<void> }) {
+  const [understood, setUnderstood] = useState(false);
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (understood) void props.onConsent();
+      }}
+    >
+      <label className="consent">
+        <input type="checkbox" checked={understood} onChange={(event) => setUnderstood(event.target.checked)} />
+        <span>{props.text}</span>
+      </label>
+      <Actions>
+        <button type="submit" className="danger" disabled={!understood}>
+          {props.action}
+        </button>
+      </Actions>
+    </form>
   );
 }
 

@@ -26,6 +26,8 @@ export interface Statement {
   readonly models: readonly { readonly id: string; readonly sha256: string; readonly role: string }[];
   readonly policiesSha256: string;
   readonly egressSha256: string;
+  /** How far the sealed state has come, and a digest over the heads of all audit logs in it. */
+  readonly state: { readonly epoch: number; readonly auditHead: string };
   readonly notAfterMs: number;
   /** RFC 8785 bytes of the statement as it came. */
   readonly jcs: Bytes;
@@ -117,8 +119,8 @@ function parseStatement(json: Json | undefined): Statement {
     return { keyId, publicKey: bytes32(key.public_key, 'statement.receipt_keys.public_key') };
   });
   const state = object(statement.state, 'statement.state', ['epoch', 'audit_head']);
-  integer(state.epoch, 'statement.state.epoch');
-  hex32(state.audit_head, 'statement.state.audit_head');
+  const epoch = integer(state.epoch, 'statement.state.epoch');
+  const auditHead = hex32(state.audit_head, 'statement.state.audit_head');
   hex32(statement.log_keys_root, 'statement.log_keys_root');
   if ('channel' in statement) hex32(statement.channel, 'statement.channel');
   const build = object(statement.build, 'statement.build', ['version', 'commit']);
@@ -147,6 +149,7 @@ function parseStatement(json: Json | undefined): Statement {
     models,
     policiesSha256: hex32(statement.policies_sha256, 'statement.policies_sha256'),
     egressSha256: hex32(statement.egress_sha256, 'statement.egress_sha256'),
+    state: { epoch, auditHead },
     notAfterMs: integer(statement.not_after, 'statement.not_after'),
     jcs: utf8(canonical(statement)),
   };
