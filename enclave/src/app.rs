@@ -1,10 +1,13 @@
 //! Everything the process owns, built once in start order and shared by every request.
 
 mod answering;
+mod backup;
 mod doors;
 mod evidence;
+mod examine;
 mod link;
 mod models;
+mod restore;
 mod start;
 mod statement;
 
@@ -21,8 +24,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use answering::Answering;
+pub use backup::Backups;
 pub use doors::Tinfoil;
+pub use examine::examine;
 pub use models::{LoadedModels, ModelError};
+pub use restore::{RestoreError, restore};
 pub use start::{StartError, new_owner_link, recover, unseal};
 
 use crate::access::Access;
@@ -85,6 +91,8 @@ pub struct App {
     pub limiter: Limiter,
     /// The built page.
     pub page: Page,
+    /// What writes backups, if any are wanted.
+    pub backups: Option<Arc<Backups>>,
     /// What the Tinfoil door serves.
     pub tinfoil: Tinfoil,
     attestation: Arc<Attestation>,

@@ -1,8 +1,10 @@
 //! Commands, signals, exit codes and the log: the life of the process around [`cloister_enclave`].
 //!
-//! Exit codes: 0 done; 1 could not start; 2 wrong command line; 3 connections were cut at the drain deadline; 70 the
+//! Exit codes: 0 done; 1 could not start; 2 wrong command line; 3 connections were cut at the drain deadline; 4 the
+//! store is damaged (`check`); 70 the
 //! store stopped the process; 78 the configuration has mistakes.
 
+mod check;
 mod logging;
 mod run;
 
@@ -14,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use cloister_enclave::app::{new_owner_link, recover, unseal};
+use cloister_enclave::app::{new_owner_link, recover, restore, unseal};
 use cloister_enclave::clock::{Clock, SystemClock};
 use cloister_enclave::config::Config;
 use cloister_enclave::openapi;
@@ -22,6 +24,8 @@ use zeroize::Zeroizing;
 
 /// A file of one age identity and what age writes around it.
 const MAX_IDENTITY_BYTES: usize = 4096;
+
+const MAX_REASON_BYTES: usize = 500;
 
 /// The confidential service of a Cloister appliance. Runs inside the TEE.
 #[derive(Parser)]
@@ -43,6 +47,12 @@ enum Command {
     /// Open the store by the owner's recovery identity and give this machine a key slot of its own, in the place of those it
     /// had: after an update of the image, on another chip, or when a key file was lost. The service must not be running.
     Recover(Recover),
+    /// Put a backup in the place of a store that is not there any more. Each audit log gets a record of it, sessions and
+    /// invitations end, and whoever saw a later state is told that it went backwards. The service must not be running.
+    Restore(Restore),
+    /// Look through the store: open every record, add up every log, and say what is wrong. The service must not be running;
+    /// nothing is written.
+    Check(Check),
     /// Print the `OpenAPI` document of the service.
     PrintOpenapi,
 }
@@ -54,6 +64,39 @@ struct Recover {
     /// The file with the age identity (AGE-SECRET-KEY-1…); `-` for standard input, so that it need not touch a disk.
     #[arg(long, value_name = "FILE")]
     identity: PathBuf,
+}
+
+#[derive(clap::Args)]
+struct Check {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Print what was found as JSON.
+    #[arg(long)]
+    json: bool,
+    /// The owner's age identity, on a machine that cannot open the key slots by itself; `-` for standard input.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+struct Restore {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The backup.
+    #[arg(long, value_name = "FILE")]
+    backup: PathBuf,
+    /// Why, in a few words, for the audit logs.
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    reason: String,
+    /// The owner's age identity, on a machine that cannot open the key slots by itself; `-` for standard input. The machine
+    /// gets a slot of its own.
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+}
+
+fn parse_reason(text: &str) -> Result<String, &'static str> {
+    let fits = !text.trim().is_empty() && text.len() <= MAX_REASON_BYTES;
+    fits.then(|| text.to_owned()).ok_or("must have 1 to 500 bytes")
 }
 
 #[derive(clap::Args)]
@@ -69,6 +112,7 @@ enum Exit {
     Done = 0,
     NotStarted = 1,
     Cut = 3,
+    Damaged = 4,
     Fault = 70,
     Config = 78,
 }
@@ -87,7 +131,9 @@ pub(crate) fn main() -> ExitCode {
             Exit::Done
         }),
         Command::NewEnrolment(file) => with_config(&file.config, |config| new_enrolment(&config)),
-        Command::Recover(Recover { file, identity }) => with_config(&file.config, |config| restore(&config, &identity)),
+        Command::Recover(Recover { file, identity }) => with_config(&file.config, |config| rebind(&config, &identity)),
+        Command::Restore(args) => with_config(&args.file.config, |config| put_back(&config, &args)),
+        Command::Check(args) => with_config(&args.file.config, |config| check::run(&config, &args)),
         Command::PrintOpenapi => {
             print(openapi::document().trim_end());
             Exit::Done
@@ -106,7 +152,26 @@ fn with_config(path: &Path, then: impl FnOnce(Config) -> Exit) -> Exit {
     }
 }
 
-fn restore(config: &Config, identity: &Path) -> Exit {
+fn put_back(config: &Config, args: &Restore) -> Exit {
+    let Ok(identity) = args.identity.as_deref().map(read_identity).transpose() else {
+        complain(&"the file of the recovery identity cannot be read");
+        return Exit::NotStarted;
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let identity = identity.as_ref().map(|identity| identity.as_str());
+    match restore(config, &clock, &args.backup, identity, &args.reason) {
+        Ok(summary) => {
+            print(&format!("the state of epoch {} is restored; its logs say so", summary.epoch));
+            Exit::Done
+        }
+        Err(error) => {
+            complain_chain(&error);
+            Exit::NotStarted
+        }
+    }
+}
+
+fn rebind(config: &Config, identity: &Path) -> Exit {
     let Ok(identity) = read_identity(identity) else {
         complain(&"the file of the recovery identity cannot be read");
         return Exit::NotStarted;

@@ -148,6 +148,17 @@ pub enum RootKeySlot {
     Snp,
 }
 
+/// Backups that the running service writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// Where to.
+    pub folder: PathBuf,
+    /// How often.
+    pub every_hours: u32,
+    /// How many are kept.
+    pub keep: usize,
+}
+
 /// A model file. It belongs to the host and is believed only by its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
@@ -254,6 +265,8 @@ pub struct Config {
     pub root_key: RootKeySlot,
     /// An `age1…` recipient of the owner that can open the store if the TEE is lost.
     pub recovery_recipient: Option<String>,
+    /// Backups; none where there is no table.
+    pub backup: Option<Backup>,
     /// The models.
     pub models: Models,
     /// Where the first owner's one-time enrolment link is written, mode 0600. Whoever runs the first start holds it.

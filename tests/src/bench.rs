@@ -4,6 +4,7 @@
 //! median round counts. Nothing here asserts: a figure that falls short is printed as such.
 
 pub mod attestation;
+pub mod boot;
 pub mod embedding;
 pub mod life;
 mod peer;

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::backup::Backups;
 use super::statement::{Facts, statement};
 use super::{Answering, App, LoadedModels, ModelError, Phase, doors, evidence, link};
 use crate::access::TenantScope;
@@ -40,6 +41,9 @@ pub enum StartError {
     /// The root key does not open.
     #[error("the root key cannot be unsealed")]
     Unseal(#[from] keys::Error),
+    /// There is nothing to look through.
+    #[error("there is no store in the data folder")]
+    NoStore,
     /// The sealed store does not open.
     #[error("the sealed store cannot be opened")]
     Store(#[from] store::Error),
@@ -92,11 +96,13 @@ pub enum StartError {
 /// # Errors
 /// [`StartError::DataDir`], [`StartError::Unseal`], [`StartError::Store`].
 pub fn unseal(config: &Config, clock: &Arc<dyn Clock>) -> Result<Store, StartError> {
+    open(config, clock, &root_key(config, clock)?)
+}
+
+/// The root key, by the machine's own slot; a new one if there is no store yet.
+pub(super) fn root_key(config: &Config, clock: &Arc<dyn Clock>) -> Result<RootKey, StartError> {
     std::fs::create_dir_all(&config.data_dir).map_err(StartError::DataDir)?;
-    with_slots(config, |slots| {
-        let root = RootKey::open_or_create(&config.data_dir, slots, clock.now_ms())?;
-        open(config, clock, &root)
-    })
+    with_slots(config, |slots| Ok(RootKey::open_or_create(&config.data_dir, slots, clock.now_ms())?))
 }
 
 /// Opens the store by the owner's recovery identity and gives this machine a slot in the place of those it had.
@@ -117,7 +123,10 @@ pub fn recover(config: &Config, clock: &Arc<dyn Clock>, identity: &str) -> Resul
 }
 
 /// Where the configuration has the root key from.
-fn with_slots<T>(config: &Config, then: impl FnOnce(&Slots<'_>) -> Result<T, StartError>) -> Result<T, StartError> {
+pub(super) fn with_slots<T>(
+    config: &Config,
+    then: impl FnOnce(&Slots<'_>) -> Result<T, StartError>,
+) -> Result<T, StartError> {
     let level = config.attestation.as_ref().and_then(|table| table.privilege_level);
     let processor = SecureProcessor::new(level.unwrap_or(0));
     let own = match &config.root_key {
@@ -128,13 +137,17 @@ fn with_slots<T>(config: &Config, then: impl FnOnce(&Slots<'_>) -> Result<T, Sta
     then(&Slots { platform, own, recovery_recipient: config.recovery_recipient.as_deref() })
 }
 
-fn open(config: &Config, clock: &Arc<dyn Clock>, root: &RootKey) -> Result<Store, StartError> {
-    let settings = audit::Settings {
+pub(super) fn open(config: &Config, clock: &Arc<dyn Clock>, root: &RootKey) -> Result<Store, StartError> {
+    Ok(Store::open(&config.data_dir, root, Arc::clone(clock), settings(config))?)
+}
+
+/// What the logs say about the appliance.
+pub(super) fn settings(config: &Config) -> audit::Settings {
+    audit::Settings {
         public_host: config.public_host.name().to_owned(),
         product_version: env!("CARGO_PKG_VERSION").to_owned(),
         measurement: String::new(),
-    };
-    Ok(Store::open(&config.data_dir, root, Arc::clone(clock), settings)?)
+    }
 }
 
 /// A fresh one-time link for the first owner, or `None` if the organisation is founded. For a store that no service uses.
@@ -155,6 +168,15 @@ pub async fn new_owner_link(
 }
 
 impl App {
+    /// What goes on in the background for as long as the process runs.
+    fn keep_house(&self) {
+        self.tracker.spawn(Arc::clone(&self.identity).sweep_until(self.stopping.child_token()));
+        self.tracker.spawn(self.store.clone().beat_until(self.stopping.child_token()));
+        if let Some(backups) = &self.backups {
+            self.tracker.spawn(Arc::clone(backups).run_until(self.stopping.child_token()));
+        }
+    }
+
     /// Starts every part in order; nothing is bound or served yet.
     ///
     /// # Errors
@@ -220,6 +242,7 @@ impl App {
         });
         let app = Self {
             answering,
+            backups: Backups::configured(&config, &store, &clock),
             requests: Arc::new(Semaphore::new(config.limits.concurrent_requests)),
             limiter: Limiter::new(&config.limits),
             ehbp: Arc::new(Ehbp { keys: KeyRing::new(hpke, None), replays: ReplayCache::new(REPLAYS) }),
@@ -245,7 +268,7 @@ impl App {
         }
         app.attestation.self_attest(app.statement_now(), app.clock.now_ms())?;
         link::offer(&app).await?;
-        app.tracker.spawn(Arc::clone(&app.identity).sweep_until(app.stopping.child_token()));
+        app.keep_house();
         if let Some(keeper) = keeper {
             app.tracker.spawn(keeper.run_until(app.stopping.child_token()));
         }

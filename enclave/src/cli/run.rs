@@ -66,6 +66,7 @@ async fn live(config: Config) -> Exit {
             return Exit::NotStarted;
         }
     };
+    back_up_when_asked(&app);
     let stopping = CancellationToken::new();
     let serving = server_task(&app, server, stopping.clone());
     app.enter(Phase::Ready);
@@ -83,6 +84,21 @@ async fn live(config: Config) -> Exit {
     app.close().await;
     tracing::info!("stopped");
     exit
+}
+
+/// SIGUSR1 asks for a backup.
+fn back_up_when_asked(app: &AppState) {
+    let Ok(mut wanted) = signal(SignalKind::user_defined1()) else { return };
+    let backups = app.backups.clone();
+    let asking = async move {
+        while wanted.recv().await.is_some() {
+            match &backups {
+                Some(backups) => backups.ask(),
+                None => tracing::warn!("asked for a backup, and no [backup] is configured"),
+            }
+        }
+    };
+    app.tracker.spawn(app.stopping.child_token().run_until_cancelled_owned(asking));
 }
 
 fn server_task(app: &AppState, server: Server, stopping: CancellationToken) -> tokio::task::JoinHandle<Drained> {

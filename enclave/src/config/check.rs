@@ -11,10 +11,10 @@ use std::time::Duration;
 use cloister_models::{ModelDigest, Template};
 
 use super::raw::{
-    Field, RawAttestation, RawConfig, RawEgress, RawEnrolment, RawIdentity, RawLimits, RawLog, RawModel, RawModels,
-    Unknown,
+    Field, RawAttestation, RawBackup, RawConfig, RawEgress, RawEnrolment, RawIdentity, RawLimits, RawLog, RawModel,
+    RawModels, Unknown,
 };
-use super::{Attestation, Config, Limits, Listen, Log, LogFormat, Mistake, Model, Models, ProxyHeader, Tee};
+use super::{Attestation, Backup, Config, Limits, Listen, Log, LogFormat, Mistake, Model, Models, ProxyHeader, Tee};
 use crate::identity::Settings;
 use crate::tenancy::Name;
 
@@ -181,6 +181,7 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
     let docworker = c.path("docworker", raw.docworker);
     let root_key =
         c.required("root_key", raw.root_key, "must be a table").and_then(|t| root_key::root_key(c, tee, protects, t));
+    let backup = c.optional("backup", raw.backup, "must be a table").map(|t| backup(c, t));
     let models = c.required("models", raw.models, "must be a table").and_then(|t| models(c, t));
     let enrolment_link_file = c.required("enrolment", raw.enrolment, "must be a table").and_then(|t| enrolment(c, t));
     let identity = c.required("identity", raw.identity, "must be a table").and_then(|t| identity(c, t));
@@ -204,6 +205,7 @@ fn fields(c: &mut Checker, raw: RawConfig) -> Option<Config> {
         docworker: docworker?,
         root_key,
         recovery_recipient,
+        backup: backup.flatten(),
         models: models?,
         enrolment_link_file: enrolment_link_file?,
         identity: identity?,
@@ -240,6 +242,15 @@ fn attestation(c: &mut Checker, tee: Option<Tee>, raw: Field<RawAttestation>) ->
     c.unknown("attestation.", &raw.unknown);
     let insecure_trust_roots = roots.into_iter().map(PathBuf::from).collect();
     Some(Attestation { tsm_report: tsm_report?, privilege_level, insecure_trust_roots, collateral: collateral? })
+}
+
+/// A mistake is noted and reads as absent.
+fn backup(c: &mut Checker, raw: RawBackup) -> Option<Backup> {
+    let folder = c.path("backup.folder", raw.folder);
+    let every_hours = c.number("backup.every_hours", raw.every_hours, (1, 8_760));
+    let keep = c.number("backup.keep", raw.keep, (1, 10_000));
+    c.unknown("backup.", &raw.unknown);
+    Some(Backup { folder: folder?, every_hours: every_hours?, keep: keep? })
 }
 
 fn models(c: &mut Checker, raw: RawModels) -> Option<Models> {

@@ -55,6 +55,7 @@ raw! {
         web_dir: String,
         docworker: String,
         root_key: RawRootKey,
+        backup: RawBackup,
         models: RawModels,
         enrolment: RawEnrolment,
         identity: RawIdentity,
@@ -80,6 +81,12 @@ raw! {
         slot: String,
         file: String,
         recovery_recipient: String,
+    }
+    /// `[backup]`
+    RawBackup {
+        folder: String,
+        every_hours: u64,
+        keep: u64,
     }
     /// `[models]`
     RawModels {

@@ -25,16 +25,11 @@ const RECORDS: Collection<String> = Collection::new("bench", 63, 1);
 /// # Errors
 /// If a store does not open or a write fails.
 pub fn run(dir: &Path) -> anyhow::Result<Vec<Figure>> {
-    let settings = audit::Settings {
-        public_host: "bench".to_owned(),
-        product_version: "0".to_owned(),
-        measurement: String::new(),
-    };
     let root = RootKey::insecure_from_bytes([7; 32]);
-    let store = Store::open(&dir.join("sealed"), &root, Arc::new(SystemClock), settings)?;
+    let store = Store::open(&dir.join("sealed"), &root, Arc::new(SystemClock), settings())?;
     let sealed = store.scope(&danger::unauthorized_org(OrgId::from_parts(1, 1)));
     let bare_dir = dir.join("bare");
-    let bare = sled::Config::new().path(&bare_dir).cache_capacity(64 << 20).flush_every_ms(None).open()?;
+    let bare = bare_sled(&bare_dir)?;
     let file = File::open(bare_dir.join("db"))?;
     let value = "x".repeat(1024);
     let (mut put, mut get) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
@@ -68,6 +63,16 @@ pub fn run(dir: &Path) -> anyhow::Result<Vec<Figure>> {
         Figure::ratio(puts, peer, "1/s", median(put.0), median(put.1), Target::AtLeast(0.7)),
         Figure::ratio(gets, peer, "1/s", median(get.0), median(get.1), Target::AtLeast(0.7)),
     ])
+}
+
+/// The settings of a store that is measured.
+pub(super) fn settings() -> audit::Settings {
+    audit::Settings { public_host: "bench".to_owned(), product_version: "0".to_owned(), measurement: String::new() }
+}
+
+/// sled alone, set up as the store sets it up.
+pub(super) fn bare_sled(path: &Path) -> anyhow::Result<sled::Db> {
+    Ok(sled::Config::new().path(path).cache_capacity(64 << 20).flush_every_ms(None).open()?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures of a few digits")]

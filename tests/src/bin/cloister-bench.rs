@@ -36,6 +36,11 @@ struct Cli {
     /// Folder of the models.
     #[arg(long, default_value = "var/models")]
     models: PathBuf,
+    /// What `boot` runs itself with: opens the store in this folder, and prints time and memory.
+    #[arg(long, hide = true, requires = "open_kind")]
+    open: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    open_kind: Option<bench::boot::Kind>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,6 +49,8 @@ enum What {
     Relay,
     /// The sealed store beside bare sled.
     Store,
+    /// Opening and checking stores of up to a million records beside bare sled.
+    Boot,
     /// Start and idle memory of the product.
     Life,
     /// Streaming through relay, TLS and EHBP beside plain HTTP.
@@ -59,6 +66,10 @@ enum What {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
+    if let (Some(dir), Some(kind)) = (&cli.open, cli.open_kind) {
+        let opening = tokio::task::block_in_place(|| bench::boot::open(dir, kind))?;
+        return Ok(serde_json::to_writer(std::io::stdout().lock(), &opening)?);
+    }
     let wanted = |what| cli.what.is_empty() || cli.what.contains(&what);
     let dir = tempfile::tempdir()?;
     let mut figures = Vec::new();
@@ -67,6 +78,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted(What::Store) {
         figures.extend(tokio::task::block_in_place(|| bench::store::run(dir.path()))?);
+    }
+    if wanted(What::Boot) {
+        figures.extend(tokio::task::block_in_place(|| bench::boot::run(&dir.path().join("boot")))?);
     }
     if wanted(What::Life) {
         figures.extend(tokio::task::block_in_place(|| bench::life::run(dir.path()))?);
