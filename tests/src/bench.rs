@@ -9,6 +9,7 @@ pub mod embedding;
 pub mod life;
 mod peer;
 pub mod relay;
+mod sqlcipher;
 pub mod store;
 pub mod streaming;
 pub mod vectors;

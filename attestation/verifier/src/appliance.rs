@@ -11,14 +11,14 @@ use crate::input;
 use crate::judge::{Judge, Origin};
 use crate::live::{self, Answer, ChannelArgs};
 use crate::report::Report;
-use crate::seen::{self, Memory};
+use crate::seen::Memory;
 use crate::target::Target;
 
 const SAVED: &[Planned] = &[
     Planned::optional("tls.spki", Stage::Channel, "verify the running appliance by its address"),
     Planned::optional("tls.pin", Stage::Channel, "verify the running appliance by its address"),
     Planned::optional("hpke.key", Stage::Channel, "verify the running appliance by its address"),
-    seen::EPOCH,
+    Planned::optional("state.epoch", Stage::Statement, "verify the running appliance by its address, with --remember"),
 ];
 
 /// Runs the command.

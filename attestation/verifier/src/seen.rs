@@ -17,8 +17,8 @@ use crate::input;
 pub(crate) const EPOCH: Planned = Planned::optional(
     "state.epoch",
     Stage::Statement,
-    "ask the operator whether a backup was restored. If not, somebody put an older disk into the appliance, or runs a second \
-     one from a copy: what was written since is missing. To start over, remove the entry from the file of --remember",
+    "give --remember FILE each time. Where it fails, ask the operator whether a backup was restored: if not, an older disk or \
+     a copy of it is running, and what was written since is missing",
 );
 
 const MAX_BYTES: usize = 1 << 20;

@@ -47,7 +47,7 @@ struct Cli {
 enum What {
     /// The relay beside HAProxy.
     Relay,
-    /// The sealed store beside bare sled.
+    /// The sealed store beside bare sled and `SQLCipher`, and the audit log.
     Store,
     /// Opening and checking stores of up to a million records beside bare sled.
     Boot,
@@ -77,7 +77,7 @@ async fn main() -> anyhow::Result<()> {
         figures.extend(bench::relay::run(&cloister_tests::tools::binaries()?, dir.path()).await?);
     }
     if wanted(What::Store) {
-        figures.extend(tokio::task::block_in_place(|| bench::store::run(dir.path()))?);
+        figures.extend(bench::store::run(dir.path()).await?);
     }
     if wanted(What::Boot) {
         figures.extend(tokio::task::block_in_place(|| bench::boot::run(&dir.path().join("boot")))?);
