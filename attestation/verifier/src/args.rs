@@ -120,13 +120,18 @@ pub(crate) struct EndorsementArgs {
 
 /// In which form the verdict is printed, beside text and JSON.
 #[derive(Debug, Clone, clap::Args)]
+#[command(group(clap::ArgGroup::new("result").args(["ear", "cmw"])))]
 pub(crate) struct Form {
-    /// Print the verdict as an EAT attestation result (draft-ietf-rats-ear-04, JSON), unsigned.
+    /// Print the verdict as an EAT attestation result (draft-ietf-rats-ear-04): JSON, or a signed token with --sign-with.
     #[arg(long)]
     pub(crate) ear: bool,
     /// Print that result in a conceptual message wrapper (a CMW record, JSON).
-    #[arg(long, conflicts_with = "ear")]
+    #[arg(long)]
     pub(crate) cmw: bool,
+    /// Sign the result with this key of yours, Ed25519 or P-256 (PKCS#8, PEM, unencrypted): a JWT whose `kid` is the key's
+    /// thumbprint (RFC 7638).
+    #[arg(long, value_name = "FILE", requires = "result")]
+    pub(crate) sign_with: Option<PathBuf>,
 }
 
 /// Arguments of `appliance`.

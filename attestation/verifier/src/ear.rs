@@ -1,7 +1,7 @@
 //! The verdict as an EAT attestation result (draft-ietf-rats-ear-04), and that in a conceptual message wrapper.
 //!
-//! The result is a plain claims set in JSON, not a signed token: this program runs where its reader is and has no key
-//! that anybody would know. Who passes it on has to sign it.
+//! The result is a plain claims set in JSON: this program runs where its reader is and has no key that anybody would know.
+//! Who passes it on signs it with a key of theirs ([`crate::jws`]).
 //!
 //! The trustworthiness vector is that of AR4SI (draft-ietf-rats-ar4si, section 2.3), and says no more than the checks do:
 //!
@@ -26,7 +26,9 @@ use crate::report::Report;
 
 const PROFILE: &str = "tag:ietf.org,2026:rats/ear#04";
 /// RFC 9782, section 3: an unsecured claims set in JSON.
-const MEDIA_TYPE: &str = "application/eat-ucs+json; eat_profile=\"tag:ietf.org,2026:rats/ear#04\"";
+pub(crate) const CLAIMS: &str = "application/eat-ucs+json; eat_profile=\"tag:ietf.org,2026:rats/ear#04\"";
+/// The same section: a signed token.
+pub(crate) const TOKEN: &str = "application/eat+jwt; eat_profile=\"tag:ietf.org,2026:rats/ear#04\"";
 /// Bit 3 of a wrapper's indicator: attestation results (draft-ietf-rats-msg-wrap, section 3.1).
 const ATTESTATION_RESULTS: u32 = 8;
 
@@ -111,9 +113,9 @@ fn object<const N: usize>(claims: [(&str, Option<Value>); N]) -> Value {
     Value::Object(there.collect())
 }
 
-/// The claims set as a CMW record in JSON.
-pub(crate) fn record(report: &Report) -> Value {
-    json!([MEDIA_TYPE, URL_SAFE_NO_PAD.encode(claims(report).to_string()), ATTESTATION_RESULTS])
+/// A claims set, or the token that holds it, as a CMW record in JSON.
+pub(crate) fn record(media_type: &str, result: &str) -> Value {
+    json!([media_type, URL_SAFE_NO_PAD.encode(result), ATTESTATION_RESULTS])
 }
 
 /// The tier of a value (AR4SI, section 2.3.2).

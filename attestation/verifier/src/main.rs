@@ -20,6 +20,7 @@ mod format;
 mod input;
 mod inspect;
 mod judge;
+mod jws;
 mod live;
 mod measure;
 mod policy;
@@ -31,10 +32,11 @@ mod target;
 
 use std::process::ExitCode;
 
-use args::{Args, Command};
+use args::{Args, Command, Form};
 use clap::Parser as _;
 use failure::Failure;
-use report::Output;
+use jws::Signer;
+use report::{Output, Report};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -50,12 +52,8 @@ fn main() -> ExitCode {
 /// The verdict; none where something ran in the place of a verdict, and was stopped.
 fn run(args: &Args, now_ms: u64) -> Result<Option<Output>, Failure> {
     match &args.command {
-        Command::Appliance(args) => {
-            appliance::run(args, now_ms).map(|report| Some(Output::of_report(report, &args.form)))
-        }
-        Command::Evidence(args) => {
-            evidence::run(args, now_ms).map(|report| Some(Output::of_report(report, &args.form)))
-        }
+        Command::Appliance(args) => in_form(&args.form, || appliance::run(args, now_ms)),
+        Command::Evidence(args) => in_form(&args.form, || evidence::run(args, now_ms)),
         Command::Proxy(proxy) => proxy::run(proxy, args.json).map(|report| report.map(Output::from)),
         Command::Receipt(args) => receipt::run(args, now_ms).map(Output::from).map(Some),
         Command::Audit(args) => audit::run(args, now_ms).map(Output::from).map(Some),
@@ -65,4 +63,10 @@ fn run(args: &Args, now_ms: u64) -> Result<Option<Output>, Failure> {
         Command::Measure(args) => measure::run(args).map(Some),
         Command::Policy(args) => policy::run(args, now_ms).map(Some),
     }
+}
+
+/// Judges and puts the verdict into the form that was asked for. The key that shall sign it is read before anybody is asked.
+fn in_form(form: &Form, judge: impl FnOnce() -> Result<Report, Failure>) -> Result<Option<Output>, Failure> {
+    let signer = form.sign_with.as_deref().map(Signer::read).transpose()?;
+    Output::of_report(judge()?, form, signer.as_ref()).map(Some)
 }

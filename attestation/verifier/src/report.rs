@@ -14,6 +14,7 @@ use crate::args::Form;
 use crate::ear;
 use crate::failure::Failure;
 use crate::input::format_time;
+use crate::jws::Signer;
 use crate::live::Binding;
 
 /// What is shown whenever the evidence is that of a development TEE.
@@ -246,13 +247,23 @@ impl From<Report> for Output {
 
 impl Output {
     /// The verdict in the form that was asked for.
-    pub(crate) fn of_report(report: Report, form: &Form) -> Self {
-        let result = match (form.ear, form.cmw) {
-            (true, _) => ear::claims(&report),
-            (false, true) => ear::record(&report),
-            (false, false) => return Self::from(report),
+    pub(crate) fn of_report(report: Report, form: &Form, signer: Option<&Signer>) -> Result<Self, Failure> {
+        if !form.ear && !form.cmw {
+            return Ok(Self::from(report));
+        }
+        let claims = ear::claims(&report);
+        let token = signer.map(|signer| signer.sign(&claims)).transpose()?;
+        let json = match (form.cmw, &token) {
+            (true, Some(token)) => ear::record(ear::TOKEN, token),
+            (true, None) => ear::record(ear::CLAIMS, &claims.to_string()),
+            (false, Some(token)) => json!(token),
+            (false, None) => claims,
         };
-        Self { text: format!("{result:#}\n"), json: result, code: report.exit_class.code() }
+        let text = match &json {
+            Value::String(token) => format!("{token}\n"),
+            json => format!("{json:#}\n"),
+        };
+        Ok(Self { text, json, code: report.exit_class.code() })
     }
 }
 
