@@ -2,6 +2,8 @@
 //!
 //! One request a connection, one connection after the other, on a thread. Dropping it closes the port.
 
+pub mod pcs;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};

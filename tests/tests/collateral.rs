@@ -7,12 +7,12 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use cloister_attestation::collateral::{Kind, Services, plan};
 use cloister_attestation::document::{Collateral, Evidence, SnpCollateral, Tee};
 use cloister_attestation::encoding::Base64;
 use cloister_tests::appliance::{Appliance, Hardware, Options, free_port};
+use cloister_tests::gathering::{log, says, until, with_network};
 use cloister_tests::publisher::{Answer, Answers, Identity, Publisher};
 use cloister_tests::tee::amd::{Amd, Line};
 use cloister_tests::tools;
@@ -31,8 +31,6 @@ max_vmpl = 0
 allowed_products = ["Genoa"]
 require_crl = true
 "#;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A guest whose host hands out no table.
 struct Guest {
@@ -91,18 +89,7 @@ impl Guest {
 
     /// With a way out to the server that plays AMD.
     fn options_with_network(&self) -> Options {
-        let (relay, kds) = (free_port().unwrap(), format!("localhost:{}", self.kds.port()));
-        let text = |path: PathBuf| toml::Value::from(path.display().to_string());
-        let settings = vec![
-            (["attestation", "collateral"], "egress".into()),
-            (["attestation", "kds_url"], format!("https://{kds}").into()),
-            (["attestation", "collateral_ca"], text(self.file("kds.pem"))),
-            (["egress", "allow"], vec![kds.clone()].into()),
-            (["egress", "relay"], relay.to_string().into()),
-        ];
-        let relay_settings =
-            vec![(["egress", "listen"], relay.to_string().into()), (["egress", "allow"], vec![kds].into())];
-        Options { settings, relay_settings, ..self.options() }
+        with_network(self.options(), self.kds, &self.file("kds.pem"), &[("kds_url", "")])
     }
 
     /// What the appliance has to ask for, path and query.
@@ -149,35 +136,15 @@ impl Guest {
     }
 
     fn accepted(&self, appliance: &Appliance) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let (code, said) = self.verdict(appliance);
-            if code == Some(0) {
-                assert!(said.lines().any(|line| line.starts_with("PASS") && line.contains("snp.crl")), "{said}");
-                return;
-            }
-            assert!(Instant::now() < deadline, "{said}\n{}", log(appliance));
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        let accepted = || Some(self.verdict(appliance)).filter(|(code, _)| *code == Some(0));
+        let (_, said) = until(accepted, || format!("{}\n{}", self.verdict(appliance).1, log(appliance)));
+        assert!(said.lines().any(|line| line.starts_with("PASS") && line.contains("snp.crl")), "{said}");
     }
 
     /// The document lacks the certificate, which is no forgery but something to be fetched: exit code 40.
     fn incomplete(&self, appliance: &Appliance) {
         let (code, said) = self.verdict(appliance);
         assert_eq!(code, Some(40), "{said}");
-    }
-}
-
-fn log(appliance: &Appliance) -> String {
-    fs::read_to_string(appliance.data().join("enclave.log")).unwrap()
-}
-
-/// Waits until the log says it, `times` times.
-fn says(appliance: &Appliance, what: &str, times: usize) {
-    let deadline = Instant::now() + PATIENCE;
-    while log(appliance).matches(what).count() < times {
-        assert!(Instant::now() < deadline, "{what:?} is not in the log:\n{}", log(appliance));
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -10,7 +10,7 @@ use std::process::Output;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use cloister_tests::appliance::free_port;
-use cloister_tests::publisher::{Answer, Answers, Identity, Publisher};
+use cloister_tests::publisher::{Answer, Answers, Identity, Publisher, pcs};
 use cloister_tests::tools;
 use serde_json::Value;
 
@@ -43,30 +43,8 @@ fn amd(path: &str) -> Answer {
 
 /// Intel, as it answered for the platform of the quote.
 fn intel(path: &str) -> Answer {
-    let collateral: Value = serde_json::from_slice(&read("tdx/tdx-real-v4-dstack-2025/collateral.json")).unwrap();
-    let text = |name: &str| collateral[name].as_str().unwrap().to_owned();
-    let signed = |member: &str, name: &str| {
-        format!("{{\"{member}\":{},\"signature\":\"{}\"}}", text(name), text(&format!("{name}_signature"))).into_bytes()
-    };
-    let with_chain = |header: &str, chain: &str, body: Vec<u8>| Answer {
-        header: Some(format!("{header}: {}", text(chain).replace('\n', "%0A").replace(' ', "%20"))),
-        ..Answer::ok(body)
-    };
-    match path {
-        path if path.starts_with("/tdx/certification/v4/tcb?") => {
-            with_chain("TCB-Info-Issuer-Chain", "tcb_info_issuer_chain", signed("tcbInfo", "tcb_info"))
-        }
-        path if path.starts_with("/tdx/certification/v4/qe/identity") => with_chain(
-            "SGX-Enclave-Identity-Issuer-Chain",
-            "qe_identity_issuer_chain",
-            signed("enclaveIdentity", "qe_identity"),
-        ),
-        path if path.starts_with("/sgx/certification/v4/pckcrl?") => {
-            with_chain("SGX-PCK-CRL-Issuer-Chain", "pck_crl_issuer_chain", hex::decode(text("pck_crl")).unwrap())
-        }
-        "/root.der" => Answer::ok(hex::decode(text("root_ca_crl")).unwrap()),
-        _ => Answer::status("404 Not Found"),
-    }
+    let collateral = read("tdx/tdx-real-v4-dstack-2025/collateral.json");
+    pcs::answer(&serde_json::from_slice(&collateral).unwrap(), path)
 }
 
 struct World {

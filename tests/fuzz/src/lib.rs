@@ -84,6 +84,7 @@ const APPLIANCE: &[Target] = &[
     target("ehbp", 16 << 10, targets::wire::ehbp),
     target("request_signature", 4 << 10, targets::wire::request_signature),
     target("opaque", 512, targets::wire::opaque),
+    target("backup", 64 << 10, targets::store::backup),
     target("names", 512, targets::wire::names),
     target("worker_reply", 16 << 10, targets::documents::worker_reply),
     target("html", 32 << 10, targets::documents::html),

@@ -47,6 +47,7 @@ pub(super) fn seeds() -> anyhow::Result<Vec<Seed>> {
     ] {
         add("opaque", name, URL_SAFE_NO_PAD.encode(message).into_bytes());
     }
+    add("backup", "two-records", backup());
     add("names", "id", b"doc_01jd5h8z0000000000000000aa".to_vec());
     add("names", "token", [b'A'; 43].to_vec());
     add("names", "login", "Zoë.Example@example.org".as_bytes().to_vec());
@@ -60,6 +61,18 @@ pub(super) fn seeds() -> anyhow::Result<Vec<Seed>> {
         add(target, "small", text.as_bytes().to_vec());
     }
     Ok(seeds)
+}
+
+/// Key slots, a record, a deletion, and the end.
+fn backup() -> Vec<u8> {
+    let mut backup = b"cloister-backup/v1\n\0\0\0\x02{}".to_vec();
+    backup.extend([&[1, 24][..], &[7; 24], &[0, 0, 0, 40], &[9; 40]].concat());
+    backup.extend([&[2, 32][..], &[8; 32]].concat());
+    backup.push(0);
+    backup.extend(5_u64.to_be_bytes());
+    let digest = cloister_attestation::encoding::sha256(&backup);
+    backup.extend(digest.0);
+    backup
 }
 
 /// The generator of ristretto255 (RFC 9496, A.1): a message of OPAQUE wants an element of the group.

@@ -7,6 +7,7 @@ pub(crate) mod eventlog;
 pub(crate) mod log;
 pub(crate) mod policy;
 pub(crate) mod snp;
+pub(crate) mod store;
 pub(crate) mod tdx;
 pub(crate) mod wire;
 
