@@ -6,11 +6,11 @@
 
 mod check;
 mod logging;
+mod recovery;
 mod run;
 
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,10 +20,7 @@ use cloister_enclave::app::{new_owner_link, recover, restore, unseal};
 use cloister_enclave::clock::{Clock, SystemClock};
 use cloister_enclave::config::Config;
 use cloister_enclave::openapi;
-use zeroize::Zeroizing;
-
-/// A file of one age identity and what age writes around it.
-const MAX_IDENTITY_BYTES: usize = 4096;
+use recovery::{Identity, NewRecovery};
 
 const MAX_REASON_BYTES: usize = 500;
 
@@ -47,11 +44,14 @@ enum Command {
     /// Open the store by the owner's recovery identity and give this machine a key slot of its own, in the place of those it
     /// had: after an update of the image, on another chip, or when a key file was lost. The service must not be running.
     Recover(Recover),
+    /// Make a recovery identity that nobody holds alone, in shares. Run it on a machine of yours, not on the appliance's.
+    NewRecovery(NewRecovery),
     /// Put a backup in the place of a store that is not there any more. Each audit log gets a record of it, sessions and
-    /// invitations end, and whoever saw a later state is told that it went backwards. The service must not be running.
+    /// invitations end, and whoever saw a later state is told that it went backwards. A machine that cannot open the key slots
+    /// by itself needs the recovery identity, and gets a slot of its own. The service must not be running.
     Restore(Restore),
-    /// Look through the store: open every record, add up every log, and say what is wrong. The service must not be running;
-    /// nothing is written.
+    /// Look through the store: open every record, add up every log, and say what is wrong. No record is written. The service
+    /// must not be running.
     Check(Check),
     /// Print the `OpenAPI` document of the service.
     PrintOpenapi,
@@ -61,9 +61,8 @@ enum Command {
 struct Recover {
     #[command(flatten)]
     file: ConfigFile,
-    /// The file with the age identity (AGE-SECRET-KEY-1…); `-` for standard input, so that it need not touch a disk.
-    #[arg(long, value_name = "FILE")]
-    identity: PathBuf,
+    #[command(flatten)]
+    identity: Identity,
 }
 
 #[derive(clap::Args)]
@@ -73,9 +72,8 @@ struct Check {
     /// Print what was found as JSON.
     #[arg(long)]
     json: bool,
-    /// The owner's age identity, on a machine that cannot open the key slots by itself; `-` for standard input.
-    #[arg(long, value_name = "FILE")]
-    identity: Option<PathBuf>,
+    #[command(flatten)]
+    identity: Identity,
 }
 
 #[derive(clap::Args)]
@@ -88,10 +86,8 @@ struct Restore {
     /// Why, in a few words, for the audit logs.
     #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
     reason: String,
-    /// The owner's age identity, on a machine that cannot open the key slots by itself; `-` for standard input. The machine
-    /// gets a slot of its own.
-    #[arg(long, value_name = "FILE")]
-    identity: Option<PathBuf>,
+    #[command(flatten)]
+    identity: Identity,
 }
 
 fn parse_reason(text: &str) -> Result<String, &'static str> {
@@ -131,7 +127,8 @@ pub(crate) fn main() -> ExitCode {
             Exit::Done
         }),
         Command::NewEnrolment(file) => with_config(&file.config, |config| new_enrolment(&config)),
-        Command::Recover(Recover { file, identity }) => with_config(&file.config, |config| rebind(&config, &identity)),
+        Command::Recover(args) => with_config(&args.file.config, |config| rebind(&config, &args.identity)),
+        Command::NewRecovery(args) => recovery::make(&args),
         Command::Restore(args) => with_config(&args.file.config, |config| put_back(&config, &args)),
         Command::Check(args) => with_config(&args.file.config, |config| check::run(&config, &args)),
         Command::PrintOpenapi => {
@@ -153,9 +150,9 @@ fn with_config(path: &Path, then: impl FnOnce(Config) -> Exit) -> Exit {
 }
 
 fn put_back(config: &Config, args: &Restore) -> Exit {
-    let Ok(identity) = args.identity.as_deref().map(read_identity).transpose() else {
-        complain(&"the file of the recovery identity cannot be read");
-        return Exit::NotStarted;
+    let identity = match args.identity.read() {
+        Ok(identity) => identity,
+        Err(exit) => return exit,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let identity = identity.as_ref().map(|identity| identity.as_str());
@@ -171,10 +168,14 @@ fn put_back(config: &Config, args: &Restore) -> Exit {
     }
 }
 
-fn rebind(config: &Config, identity: &Path) -> Exit {
-    let Ok(identity) = read_identity(identity) else {
-        complain(&"the file of the recovery identity cannot be read");
-        return Exit::NotStarted;
+fn rebind(config: &Config, identity: &Identity) -> Exit {
+    let identity = match identity.read() {
+        Ok(Some(identity)) => identity,
+        Ok(None) => {
+            complain(&"give the recovery identity: --identity FILE, or --share FILE as often as shares are needed");
+            return Exit::NotStarted;
+        }
+        Err(exit) => return exit,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     match recover(config, &clock, &identity) {
@@ -187,19 +188,6 @@ fn rebind(config: &Config, identity: &Path) -> Exit {
             Exit::NotStarted
         }
     }
-}
-
-/// The line of an age identity; comment lines, as age writes them, are passed over.
-fn read_identity(path: &Path) -> io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::with_capacity(MAX_IDENTITY_BYTES));
-    let limit = u64::try_from(MAX_IDENTITY_BYTES).unwrap_or(u64::MAX);
-    if path == Path::new("-") {
-        io::stdin().lock().take(limit).read_to_string(&mut text)?;
-    } else {
-        File::open(path)?.take(limit).read_to_string(&mut text)?;
-    }
-    let identity = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
-    Ok(Zeroizing::new(identity.unwrap_or_default().to_owned()))
 }
 
 fn new_enrolment(config: &Config) -> Exit {

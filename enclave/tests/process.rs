@@ -184,3 +184,62 @@ fn dc_04_the_owner_gives_a_machine_that_lost_its_key_a_slot_again() {
     running.signal("TERM");
     assert_eq!(running.end().0, Some(0));
 }
+
+#[test]
+fn dc_04_two_officers_of_three_open_a_store_whose_key_file_was_lost_and_one_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let folder = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let made = call(&["new-recovery", "--out", &folder("officers")]);
+    assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
+    let recipient = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    let share = |number: u8| folder(&format!("officers/share-{number}.txt"));
+    let mode = std::fs::metadata(share(1)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let again = call(&["new-recovery", "--out", &folder("officers")]);
+    assert_eq!(again.status.code(), Some(1), "shares are not overwritten");
+    for wrong in [&["--threshold", "1"][..], &["--threshold", "4"], &["--shares", "17"]] {
+        let refused = call(&[&["new-recovery", "--out", &folder("none")], wrong].concat());
+        assert_eq!(refused.status.code(), Some(1), "{wrong:?}");
+    }
+
+    let text = std::fs::read_to_string(&config).unwrap();
+    let with_recipient = format!("\nrecovery_recipient = \"{recipient}\"\n# recovery_recipient");
+    std::fs::write(&config, text.replacen("\n# recovery_recipient", &with_recipient, 1)).unwrap();
+    let running = Running::start(&config);
+    running.signal("TERM");
+    assert_eq!(running.end().0, Some(0));
+    std::fs::remove_file(dir.path().join("enclave/root-key.development")).unwrap();
+
+    let config = config.to_str().unwrap();
+    let recover = |shares: &[String]| {
+        let shares = shares.iter().flat_map(|share| ["--share", share.as_str()]);
+        let arguments: Vec<&str> = ["recover", "--config", config].into_iter().chain(shares).collect();
+        let output = call(&arguments);
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let refused = |shares: &[String], why: &str| {
+        let (code, said) = recover(shares);
+        assert!(code == Some(1) && said.contains(why), "{said}");
+    };
+    refused(&[], "--share FILE");
+    refused(&[share(2)], "1 of the shares were given, and 2 are needed");
+    refused(&[share(2), share(2)], "given twice");
+    let others = call(&["new-recovery", "--out", &folder("others")]);
+    assert_eq!(others.status.code(), Some(0));
+    refused(&[share(1), folder("others/share-2.txt")], "different keys");
+    refused(&[folder("others/share-1.txt"), folder("others/share-2.txt")], "no key slot can be opened");
+    let slip = std::fs::read_to_string(share(3)).unwrap();
+    let at = slip.rfind('-').unwrap() - 5;
+    let letter = if &slip[at..=at] == "0" { "1" } else { "0" };
+    let slipped = folder("slip.txt");
+    std::fs::write(&slipped, format!("{}{letter}{}", &slip[..at], &slip[at + 1..])).unwrap();
+    refused(&[share(1), slipped], "slip");
+
+    let (code, said) = recover(&[share(3), share(1)]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("AGE-SECRET-KEY") && !said.contains("CLOISTER-SHARE"), "a secret is shown");
+    let running = Running::start(Path::new(config));
+    running.signal("TERM");
+    assert_eq!(running.end().0, Some(0));
+}

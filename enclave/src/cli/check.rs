@@ -8,12 +8,12 @@ use cloister_enclave::clock::{Clock, SystemClock};
 use cloister_enclave::config::Config;
 use cloister_enclave::store::examine::Examination;
 
-use super::{Check, Exit, complain, complain_chain, print, read_identity};
+use super::{Check, Exit, complain, complain_chain, print};
 
 pub(super) fn run(config: &Config, args: &Check) -> Exit {
-    let Ok(identity) = args.identity.as_deref().map(read_identity).transpose() else {
-        complain(&"the file of the recovery identity cannot be read");
-        return Exit::NotStarted;
+    let identity = match args.identity.read() {
+        Ok(identity) => identity,
+        Err(exit) => return exit,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let identity = identity.as_ref().map(|identity| identity.as_str());

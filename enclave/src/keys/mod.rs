@@ -1,12 +1,13 @@
 //! The keys of the appliance: made inside, sealed, stable across restarts.
 //!
 //! [`keyset`] holds the keys of the service; [`root`] the root key and the slots that wrap it; [`derived`] the key that a
-//! guest of AMD's has by itself; [`secret`] the types that keep secret bytes from being copied, printed or left in memory.
+//! guest of AMD's has by itself; [`shares`] the recovery identity in shares; [`secret`] the types that keep secret bytes from being copied, printed or left in memory.
 
 pub mod derived;
 pub mod keyset;
 pub mod root;
 pub mod secret;
+pub mod shares;
 mod slots;
 
 pub use derived::{DerivedKey, SecureProcessor};
