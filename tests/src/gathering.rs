@@ -10,8 +10,10 @@ use crate::appliance::{Appliance, Options, free_port};
 /// How long something may take that happens in the background, on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The same options with a way out to the server at `address` and nowhere else. `services` are the settings of
-/// `[attestation]` that name its services, and what follows its address in each; `authority` is its certificate.
+/// The same options with a way out to the server at `address` and nowhere else.
+///
+/// `services` are the settings of `[attestation]` that name its services, and what follows its address in each; `authority`
+/// is its certificate.
 ///
 /// # Panics
 /// If no port is free.

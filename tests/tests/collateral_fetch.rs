@@ -1,7 +1,7 @@
 //! S3-19, DC-05: `cloister-verify collateral fetch` asks a server that plays AMD and Intel with what both really
 //! published, and keeps only what the genuine evidence verifies with.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 use std::fs;
 use std::net::SocketAddr;

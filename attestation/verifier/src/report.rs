@@ -259,9 +259,9 @@ impl Output {
             (false, Some(token)) => json!(token),
             (false, None) => claims,
         };
-        let text = match &json {
-            Value::String(token) => format!("{token}\n"),
-            json => format!("{json:#}\n"),
+        let text = match (form.cmw, &token) {
+            (false, Some(token)) => format!("{token}\n"),
+            _ => format!("{json:#}\n"),
         };
         Ok(Self { text, json, code: report.exit_class.code() })
     }

@@ -1,6 +1,6 @@
 //! `--sign-with`: a result signed by a key that openssl made, verified by somebody else's code.
 
-#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at the first surprise")]
 
 mod tool;
 

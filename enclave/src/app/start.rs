@@ -223,8 +223,7 @@ impl App {
             receipt: keyset.receipt().verifying_key().to_bytes(),
         };
         let statement = statement(&facts, &store);
-        let identity = Identity::new(store.clone(), Arc::clone(&clock), setup, config.identity.clone());
-        let identity = Arc::new(identity);
+        let identity = Arc::new(Identity::new(store.clone(), Arc::clone(&clock), setup, config.identity.clone()));
         let engine = Engine::shipped().map_err(StartError::Policies)?;
         let access = Arc::new(access::Access::new(engine, identity.tenancy().clone()));
         let (tracker, stopping) = (TaskTracker::new(), CancellationToken::new());

@@ -1,4 +1,4 @@
-//! SQLCipher as a peer: Debian's command line in one long-lived process, fed by files of statements.
+//! `SQLCipher` as a peer: Debian's command line in one long-lived process, fed by files of statements.
 //!
 //! It reads statements as text, which the store does not have to. To be fair to it, the key is a raw one (no key derivation),
 //! values are read without being printed, and only the time between two marks counts.

@@ -1,5 +1,7 @@
-//! The sealed store beside bare sled with the same fsync, and beside SQLCipher: puts that wait one after the other, random
-//! gets, whole lists, and batches. Then audit events that are on the disk before they are answered.
+//! The sealed store beside bare sled with the same fsync, and beside `SQLCipher`.
+//!
+//! Puts that wait one after the other, random gets, batches, and whole lists. Then audit events that are on the disk before
+//! they are answered.
 
 use std::collections::BTreeMap;
 use std::fs::File;
