@@ -1,5 +1,6 @@
 //! Two processes and one store.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -42,4 +43,16 @@ fn dc_03_one_process_at_a_time_and_a_killed_one_is_in_nobodys_way() {
     child.kill().and_then(|()| child.wait()).expect("the child can be killed");
     let store = open(&dir).expect("nobody has it any more");
     assert_eq!(Writer::new(0, 0).found(&store).expect("a sound store"), 1);
+}
+
+#[test]
+fn dc_03_nothing_is_touched_before_the_folder_is_locked() {
+    let folder = scratch().expect("a folder");
+    let lock = File::create(folder.path().join("lock")).expect("a file");
+    lock.lock().expect("nobody else has it");
+    let refused = open(folder.path());
+    assert!(matches!(refused, Err(Error::InUse)), "{refused:?}");
+    assert!(!folder.path().join("records").exists() && !folder.path().join("records.new").exists());
+    drop(lock);
+    drop(open(folder.path()).expect("nobody has it any more"));
 }
