@@ -195,6 +195,51 @@ fn personal_details_are_sealed_until_the_person_is_erased() {
     assert_eq!(log.personal(index, person(1)).unwrap(), None);
 }
 
+/// What is submitted while the lane is held in the middle of one group makes up the next.
+#[tokio::test]
+async fn a_person_mentioned_again_in_the_group_that_erases_them_gets_a_new_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mine = tenant(&store, 1);
+    let mention = |number| {
+        let mut batch = mine.batch();
+        batch.audit(event(number).personal("name", "Ada Lovelace"));
+        batch
+    };
+    let before = mention(1).commit().await.unwrap().leaf_indexes()[0];
+    let epoch = store.epoch();
+
+    let (entered, has_entered) = std::sync::mpsc::channel();
+    let (let_go, is_let_go) = std::sync::mpsc::channel();
+    let mut holding = mine.batch();
+    holding.put_with_leaves(&PLACES, "held", move |_| {
+        entered.send(()).unwrap();
+        is_let_go.recv().unwrap();
+        (String::new(), 0)
+    });
+    let mut erasing = mine.batch();
+    erasing.erase_person(person(1));
+    let mut held = std::pin::pin!(holding.commit());
+    assert!(futures::poll!(&mut held).is_pending());
+    has_entered.recv().unwrap();
+    let (mut erased, mut again) = (std::pin::pin!(erasing.commit()), std::pin::pin!(mention(2).commit()));
+    assert!(futures::poll!(&mut erased).is_pending() && futures::poll!(&mut again).is_pending());
+    let_go.send(()).unwrap();
+    held.await.unwrap();
+    erased.await.unwrap();
+    let after = again.await.unwrap().leaf_indexes()[0];
+    assert_eq!(store.epoch(), epoch + 2, "the erasure and the mention were one group");
+
+    let log = mine.audit_log();
+    let uid = |index| {
+        let leaf: Value = serde_json::from_slice(&log.leaf(index).unwrap()).unwrap();
+        leaf["ocsf"]["actor"]["user"]["uid"].clone()
+    };
+    assert_ne!(uid(before), uid(after));
+    assert_eq!(log.personal(before, person(1)).unwrap(), None);
+    assert_eq!(log.personal(after, person(1)).unwrap().unwrap()["name"], "Ada Lovelace");
+}
+
 #[test]
 fn a_log_longer_than_its_tiles_comes_back_and_proves() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! A disk that refuses writes: the store stops cleanly, and what was acknowledged before stays.
+//! A disk that refuses writes: the store stops cleanly, and what was acknowledged before stays. What cuts leave behind is
+//! in nobody's way. (`tests/tests/store_faults` goes through every kind of cut and fault.)
 //!
 //! The child runs under a file size limit (the signal that goes with it ignored, so that writes fail with an error), which
 //! stands in for a full disk.
@@ -46,7 +47,7 @@ fn a_refused_write_stops_the_store_and_loses_nothing_acknowledged() {
     let dir = parent.path().join("store");
     let last_file = dir.with_extension("last");
     let child = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 8192; exec \"$0\" --exact child_under_a_limit --nocapture"])
+        .args(["-c", "trap '' XFSZ; ulimit -f 65536; exec \"$0\" --exact child_under_a_limit --nocapture"])
         .arg(std::env::current_exe().unwrap())
         .env(CHILD_DIR, &dir)
         .output()
@@ -75,6 +76,42 @@ fn a_directory_that_cannot_be_written_is_an_error() {
     let dir = parent.path().join("dir");
     let first = open(&dir);
     let second = opened::try_open(&dir, opened::ROOT);
-    assert!(matches!(second, Err(Error::Io { .. })), "only one process opens a store: {second:?}");
+    assert!(matches!(second, Err(Error::InUse)), "only one process opens a store: {second:?}");
     drop(first);
+}
+
+#[test]
+fn dc_03_what_a_cut_left_unfinished_is_removed() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("store");
+    // A first start that was cut off while it made the store.
+    let aside = dir.join("records.new");
+    std::fs::create_dir_all(aside.join("blobs")).unwrap();
+    std::fs::write(aside.join("conf"), "segment_size: 81").unwrap();
+    let store = open(&dir);
+    let mut batch = tenant(&store, 1).batch();
+    batch.put(&NOTES, "a", &"text".to_owned());
+    batch.commit_blocking().unwrap();
+    drop(store);
+    assert!(!aside.exists());
+    // A later one that was cut off while sled wrote where its log ends.
+    let cut_off = dir.join("records/snap.7FFFFFFFFFFFFFFF.generating");
+    std::fs::write(&cut_off, "the first bytes of a snapshot").unwrap();
+    let store = open(&dir);
+    assert_eq!(tenant(&store, 1).get(&NOTES, "a").unwrap().as_deref(), Some("text"));
+    assert!(!cut_off.exists());
+}
+
+#[test]
+fn dc_03_the_largest_records_stay_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mine = tenant(&store, 1);
+    for number in 0..80 {
+        let mut batch = mine.batch();
+        batch.put(&NOTES, &number.to_string(), &"x".repeat(65_000));
+        batch.commit_blocking().unwrap();
+    }
+    let blobs = std::fs::read_dir(dir.path().join("records/blobs")).unwrap();
+    assert_eq!(blobs.count(), 0, "sled wrote a page to a file of its own, which nobody syncs");
 }

@@ -7,6 +7,7 @@ pub mod appliance;
 pub mod bench;
 pub mod client;
 pub mod demo;
+pub mod disk;
 pub mod gathering;
 pub mod publisher;
 pub mod scenario;

@@ -92,7 +92,7 @@ impl Place {
         let records = self.store().join("records");
         let open = || loop {
             // sled lets go of its lock some time after the process that had it.
-            if let Ok(database) = sled::Config::new().path(&records).flush_every_ms(None).open() {
+            if let Ok(database) = sled::Config::new().path(&records).segment_size(8 << 20).flush_every_ms(None).open() {
                 break database;
             }
             std::thread::yield_now();

@@ -3,7 +3,7 @@
 //! Leaves are encoded before anything of their batch is written ([`Logs::prepare`]), appended when nothing can go wrong
 //! any more ([`Logs::apply`]), and the heads of all logs that grew are signed once per group ([`Logs::sign`]).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use cloister_attestation::note::{Checkpoint, vkey};
@@ -22,6 +22,8 @@ use crate::store::{Address, Draft, Error, LeafPlace, Shared, Stage, Target, Tena
 pub(crate) struct Logs {
     logs: HashMap<String, LogState>,
     persons: HashMap<(String, Person), Arc<PersonKey>>,
+    /// Persons whose keys the group at hand destroys; the disk has them until the group is there.
+    erased: HashSet<(String, Person)>,
 }
 
 struct LogState {
@@ -93,7 +95,7 @@ impl Logs {
         Ok(self.logs.get_mut(&tenant.id).expect("it was just put there"))
     }
 
-    /// A person's key: known, being made by this batch, on the disk, or new.
+    /// A person's key: known, being made by this batch, on the disk and not erased by this group, or new.
     fn person(
         &mut self,
         shared: &Shared,
@@ -109,7 +111,8 @@ impl Logs {
         if let Some((_, _, key)) = new {
             return Ok(Arc::clone(key));
         }
-        if let Some(key) = PersonKey::load(shared, tenant, person)? {
+        let kept = if self.erased.contains(&id) { None } else { PersonKey::load(shared, tenant, person)? };
+        if let Some(key) = kept {
             let key = Arc::new(key);
             self.persons.insert(id, Arc::clone(&key));
             return Ok(key);
@@ -127,7 +130,9 @@ impl Logs {
 
     /// Forgets a person's key, after the deletion of its record was staged.
     pub(crate) fn forget_person(&mut self, tenant: &Tenant, person: Person) {
-        self.persons.remove(&(tenant.id.clone(), person));
+        let id = (tenant.id.clone(), person);
+        self.persons.remove(&id);
+        self.erased.insert(id);
     }
 
     /// Appends the leaves to their logs and stages their records.
@@ -174,6 +179,7 @@ impl Logs {
 
     /// Lets readers see the heads that are now on the disk.
     pub(crate) fn publish(&mut self, shared: &Shared, epoch: u64) {
+        self.erased.clear();
         shared.set_epoch(epoch);
         let Ok(mut heads) = shared.heads.write() else { return };
         for (tenant, log) in self.logs.iter_mut().filter(|(_, log)| log.dirty) {

@@ -12,7 +12,7 @@ impl From<store::Error> for Problem {
             store::Error::Conflict { .. } => Self::Conflict { detail: "something else changed at the same time" },
             store::Error::TooLarge { limit_bytes, .. } => Self::TooLarge { limit_bytes },
             // A fault ends the process; whoever starts it again decides when.
-            store::Error::Io { .. } | store::Error::Stopped | store::Error::Closed => {
+            store::Error::Io { .. } | store::Error::InUse | store::Error::Stopped | store::Error::Closed => {
                 Self::Unavailable { retry_after_s: 5 }
             }
             store::Error::Integrity { .. }

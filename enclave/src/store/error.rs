@@ -58,6 +58,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Another process has the store open.
+    #[error("another process has the store open: stop that one first, or use a data folder of your own")]
+    InUse,
     /// An earlier fault has stopped the store; this batch was not written.
     #[error("the store has stopped after a fault")]
     Stopped,

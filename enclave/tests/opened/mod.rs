@@ -53,7 +53,8 @@ pub(crate) fn tenant(store: &Store, number: u128) -> TenantStore {
 pub(crate) fn disk(dir: &Path) -> sled::Db {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     loop {
-        match sled::Config::new().path(dir.join("records")).flush_every_ms(None).open() {
+        let config = sled::Config::new().path(dir.join("records")).segment_size(8 << 20);
+        match config.flush_every_ms(None).open() {
             Ok(database) => return database,
             Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
         }

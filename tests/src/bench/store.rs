@@ -180,5 +180,5 @@ pub(super) fn settings() -> audit::Settings {
 
 /// sled alone, set up as the store sets it up.
 pub(super) fn bare_sled(path: &Path) -> anyhow::Result<sled::Db> {
-    Ok(sled::Config::new().path(path).cache_capacity(64 << 20).flush_every_ms(None).open()?)
+    Ok(sled::Config::new().path(path).cache_capacity(64 << 20).segment_size(8 << 20).flush_every_ms(None).open()?)
 }
