@@ -207,7 +207,7 @@ async fn a_person_mentioned_again_in_the_group_that_erases_them_gets_a_new_key()
         batch
     };
     let before = mention(1).commit().await.unwrap().leaf_indexes()[0];
-    let epoch = store.epoch();
+    let epoch = store.state().epoch;
 
     let (entered, has_entered) = std::sync::mpsc::channel();
     let (let_go, is_let_go) = std::sync::mpsc::channel();
@@ -228,7 +228,7 @@ async fn a_person_mentioned_again_in_the_group_that_erases_them_gets_a_new_key()
     held.await.unwrap();
     erased.await.unwrap();
     let after = again.await.unwrap().leaf_indexes()[0];
-    assert_eq!(store.epoch(), epoch + 2, "the erasure and the mention were one group");
+    assert_eq!(store.state().epoch, epoch + 2, "the erasure and the mention were one group");
 
     let log = mine.audit_log();
     let uid = |index| {
