@@ -1,12 +1,12 @@
 //! What a disk may hold after a power cut.
 //!
-//! The model of [`Cut::Unsynced`] and [`Cut::Reordered`] is that of ext4 with a journal of names, taken at its weakest:
+//! The model of [`Cut::Unsynced`] and [`Cut::Reordered`] promises less than ext4, or any other journalling filesystem, keeps:
 //!
 //! * What was written to a file is durable once the file was synced. Before that each page of 4 KiB is on the disk as it
 //!   was after any of the writes to it, independently of all other pages; a page is never torn.
-//! * Names (creating, renaming, removing) become durable in the order in which they were changed. Syncing any folder makes
-//!   all earlier changes durable. Syncing a file does not, though ext4 often does it.
-//! * A file's new length is durable once the file was synced, or with the names that were changed after it.
+//! * The names in a folder (created, renamed, removed) become durable in the order in which they were changed, and are once
+//!   the folder was synced. Syncing a file does not make its name durable, nor that of its folder.
+//! * A cut in a file's length is durable once the file was synced.
 //! * A file grows by what is written to it; what lies in between reads as zeros.
 
 use std::collections::BTreeMap;
@@ -69,35 +69,21 @@ fn begin(tree: &mut Tree, op: &Op, chance: &mut Chance) {
 
 /// How far the disk got with each thing.
 struct Power<'a> {
-    /// The last sync of each file.
+    /// The last sync of each file and each folder.
     synced: BTreeMap<u64, usize>,
-    /// Changes of names before this are durable.
-    names: usize,
-    /// Writes of a page before this are durable, if more than the synced ones are.
+    /// Changes before this are durable, if more than the synced ones are: of a folder's names or a file's length.
+    reached: BTreeMap<u64, usize>,
+    /// Writes of a page before this are durable.
     pages: BTreeMap<(u64, usize), usize>,
     moment: usize,
     chance: Option<&'a mut Chance>,
 }
 
 impl<'a> Power<'a> {
-    fn new(ops: &[Op], mut chance: Option<&'a mut Chance>) -> Self {
-        let (mut synced, mut names) = (BTreeMap::new(), 0);
-        for (index, op) in ops.iter().enumerate() {
-            match op {
-                Op::SyncFile { file } => drop(synced.insert(*file, index)),
-                Op::SyncFolder { .. } => names = index,
-                Op::Write { .. }
-                | Op::WriteZeros { .. }
-                | Op::Truncate { .. }
-                | Op::CreateFile { .. }
-                | Op::CreateFolder { .. }
-                | Op::Rename { .. }
-                | Op::Remove { .. } => {}
-            }
-        }
-        let moment = ops.len();
-        let names = chance.as_mut().map_or(names, |chance| chance.between(names, moment));
-        Self { synced, names, pages: BTreeMap::new(), moment, chance }
+    fn new(ops: &[Op], chance: Option<&'a mut Chance>) -> Self {
+        let syncs = ops.iter().enumerate().filter_map(|(index, op)| op.synced().map(|synced| (synced, index)));
+        let (reached, pages) = (BTreeMap::new(), BTreeMap::new());
+        Self { synced: syncs.collect(), reached, pages, moment: ops.len(), chance }
     }
 
     fn cut(mut self, tree: &mut Tree, ops: &[Op]) {
@@ -114,13 +100,12 @@ impl<'a> Power<'a> {
                         tree.write_zeros(*file, start, end - start);
                     }
                 }
-                Op::Truncate { file, .. } if self.is_synced(*file, index) => tree.apply(op),
-                Op::Truncate { .. }
-                | Op::CreateFile { .. }
-                | Op::CreateFolder { .. }
-                | Op::Rename { .. }
-                | Op::Remove { .. } => {
-                    if index < self.names {
+                Op::Truncate { file: of, .. }
+                | Op::CreateFile { folder: of, .. }
+                | Op::CreateFolder { folder: of, .. }
+                | Op::Rename { folder: of, .. }
+                | Op::Remove { folder: of, .. } => {
+                    if self.is_synced(*of, index) || self.reaches(*of, index) {
                         tree.apply(op);
                     }
                 }
@@ -129,8 +114,14 @@ impl<'a> Power<'a> {
         }
     }
 
-    fn is_synced(&self, file: u64, index: usize) -> bool {
-        self.synced.get(&file).is_some_and(|synced| index < *synced)
+    fn is_synced(&self, number: u64, index: usize) -> bool {
+        self.synced.get(&number).is_some_and(|synced| index < *synced)
+    }
+
+    /// Whether a change that was not synced is there all the same.
+    fn reaches(&mut self, number: u64, index: usize) -> bool {
+        let Some(chance) = self.chance.as_deref_mut() else { return false };
+        index < *self.reached.entry(number).or_insert_with(|| chance.between(index, self.moment))
     }
 
     /// The parts of a write that was not synced, page by page, that reached the disk.

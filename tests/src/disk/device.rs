@@ -122,17 +122,26 @@ impl Device {
         self.looked = false;
     }
 
-    pub(super) fn write(&mut self, file: u64, offset: usize, bytes: &[u8]) {
-        if bytes.iter().any(|byte| *byte != 0) {
-            return self.apply(Op::Write { file, offset, bytes: Arc::from(bytes) });
-        }
-        if let Some(Op::WriteZeros { file: of, offset: start, len }) = self.ops.last_mut()
+    /// Counts and does a write. sled clears whole segments, and the kernel passes that on page by page: such a run counts
+    /// once and is remembered as one operation.
+    pub(super) fn write(&mut self, file: u64, offset: usize, bytes: &[u8]) -> Result<(), Errno> {
+        let zeros = bytes.iter().all(|byte| *byte == 0);
+        if zeros
             && !self.looked
+            && !self.has_failed
+            && let Some(Op::WriteZeros { file: of, offset: start, len }) = self.ops.last_mut()
             && (*of, *start + *len) == (file, offset)
         {
             *len += bytes.len();
-            return self.now.write_zeros(file, offset, bytes.len());
+            self.now.write_zeros(file, offset, bytes.len());
+            return Ok(());
         }
-        self.apply(Op::WriteZeros { file, offset, len: bytes.len() });
+        self.attempt(Kind::Write)?;
+        self.apply(if zeros {
+            Op::WriteZeros { file, offset, len: bytes.len() }
+        } else {
+            Op::Write { file, offset, bytes: Arc::from(bytes) }
+        });
+        Ok(())
     }
 }

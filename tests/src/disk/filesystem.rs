@@ -242,12 +242,9 @@ impl fuser::Filesystem for Filesystem {
         _: Option<u64>,
         reply: ReplyWrite,
     ) {
-        let mut device = self.device();
-        match device.attempt(Kind::Write) {
-            Ok(()) => {
-                device.write(ino, size(offset), data);
-                reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX));
-            }
+        let written = self.device().write(ino, size(offset), data);
+        match written {
+            Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
             Err(errno) => reply.error(errno.raw_os_error()),
         }
     }

@@ -60,6 +60,22 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// The file or folder that it syncs.
+    pub(super) const fn synced(&self) -> Option<u64> {
+        match self {
+            Self::SyncFile { file: synced } | Self::SyncFolder { folder: synced } => Some(*synced),
+            Self::Write { .. }
+            | Self::WriteZeros { .. }
+            | Self::Truncate { .. }
+            | Self::CreateFile { .. }
+            | Self::CreateFolder { .. }
+            | Self::Rename { .. }
+            | Self::Remove { .. } => None,
+        }
+    }
+}
+
 /// What a name in a folder stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Node {

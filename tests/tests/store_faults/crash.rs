@@ -101,6 +101,21 @@ fn dc_03_a_power_cut_that_reorders_writes_loses_nothing_acknowledged() {
     moments(Cut::Reordered, 3 << 20);
 }
 
+/// Every moment of the first start and the first commits, where the store and all names are made.
+#[test]
+fn dc_03_a_cut_while_the_store_is_made_leaves_a_whole_one_or_none() {
+    let first = STORY.told.iter().filter_map(Told::first).min().expect("an acknowledged batch");
+    let ends = first + 8;
+    let wrong = try_all(ends * 5, |number| {
+        // Reordering has many outcomes.
+        let cuts = [Cut::Killed, Cut::Unsynced, Cut::Reordered, Cut::Reordered, Cut::Reordered];
+        let mut chance = Chance::new((5 << 20) + u64::try_from(number).expect("a small number"));
+        let cut = cuts.into_iter().cycle().nth(number).expect("a cycle");
+        STORY.end(cut, number / 5, &mut chance).into_iter().collect()
+    });
+    report("a first start", ends * 5, &wrong);
+}
+
 /// The store comes back after one cut, writes a little, and there is another.
 fn second_cuts(first: usize, count: usize) -> anyhow::Result<Vec<String>> {
     let mut chance = Chance::new((4 << 20) + u64::try_from(first).context("a small number")?);

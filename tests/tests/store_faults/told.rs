@@ -24,6 +24,11 @@ impl Told {
         self.batches.push((writer.state.clone(), moment));
     }
 
+    /// When the first batch was acknowledged.
+    pub(crate) fn first(&self) -> Option<usize> {
+        self.batches.first().map(|(_, moment)| *moment)
+    }
+
     pub(crate) const fn batches(&self) -> usize {
         self.batches.len()
     }
