@@ -6,11 +6,12 @@
 //!
 //! The first fault of the disk stops the lane for good: after a failed sync nobody knows what the disk holds.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::Shared;
 use super::batch::{Committed, Op, Target, Version, within_limit};
 use super::blob;
 use super::boot::{self, StateRecord};
@@ -18,7 +19,7 @@ use super::collection::{Meta, Name};
 use super::error::Error;
 use super::hierarchy::Tenant;
 use super::record::{self, Draft};
-use super::{Shared, tenants};
+use super::stage::{Stage, Write};
 use crate::audit::lane::Logs;
 
 /// Batches that may wait for the lane.
@@ -47,52 +48,6 @@ pub(crate) enum Request {
     Close {
         reply: oneshot::Sender<()>,
     },
-}
-
-/// The writes of a group before they are applied: the last one of each name counts.
-#[derive(Debug, Default)]
-pub(crate) struct Stage {
-    writes: HashMap<Name, Write>,
-    new_tenants: Vec<Arc<Tenant>>,
-}
-
-#[derive(Debug)]
-struct Write {
-    version: u64,
-    /// Nothing for a deletion.
-    stored: Option<Vec<u8>>,
-}
-
-impl Stage {
-    /// The version that the record will have after the group, if there will be one.
-    fn version(&self, shared: &Shared, name: &Name) -> Result<Option<u64>, Error> {
-        match self.writes.get(name) {
-            Some(write) => Ok(write.stored.as_ref().map(|_| write.version)),
-            None => shared.version(name),
-        }
-    }
-
-    fn write(&mut self, name: Name, version: u64, stored: Option<Vec<u8>>) {
-        self.writes.insert(name, Write { version, stored });
-    }
-
-    /// Adds the wrapped key of a tenant that is not on the disk yet.
-    fn announce(&mut self, shared: &Shared, tenant: &Arc<Tenant>, version: u64) {
-        if !tenant.is_durable() && !self.new_tenants.iter().any(|new| new.id == tenant.id) {
-            let (name, stored) = tenants::wrap(&shared.roots, tenant, version);
-            self.write(name, version, Some(stored));
-            self.new_tenants.push(Arc::clone(tenant));
-        }
-    }
-
-    /// Seals a record into the group.
-    pub(crate) fn put(&mut self, shared: &Shared, target: &Target, draft: Draft, version: u64) {
-        let tenant = &target.tenant;
-        self.announce(shared, tenant, version);
-        let keys = tenant.tree(&shared.roots, target.meta);
-        let stored = draft.seal(tenant, &keys.cipher, target.meta, &target.name, version);
-        self.write(target.name, version, Some(stored));
-    }
 }
 
 /// What a batch will write, once nothing can go wrong any more.

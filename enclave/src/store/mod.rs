@@ -23,6 +23,7 @@ mod recent;
 mod record;
 mod set;
 mod shared;
+mod stage;
 mod tenant;
 mod tenants;
 mod versions;
@@ -44,9 +45,9 @@ pub(crate) use batch::Target;
 pub(crate) use boot::COLLECTIONS;
 pub(crate) use collection::{Address, Listing, distinct};
 pub(crate) use hierarchy::{Tenant, derive};
-pub(crate) use lane::Stage;
 pub(crate) use record::Draft;
 pub(crate) use shared::Shared;
+pub(crate) use stage::Stage;
 
 use crate::access::TenantScope;
 use crate::audit;
