@@ -28,7 +28,7 @@ const SUFFIX: &str = ".backup";
 
 /// Why no backup was written.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+enum Error {
     /// A file or folder cannot be written.
     #[error("the folder of backups cannot be written")]
     Folder(#[source] io::Error),
@@ -67,7 +67,7 @@ impl Backups {
     ///
     /// # Errors
     /// [`enum@Error`]; nothing is left behind then.
-    pub fn write(&self) -> Result<Summary, Error> {
+    fn write(&self) -> Result<Summary, Error> {
         let folder = &self.settings.folder;
         fs::create_dir_all(folder).map_err(Error::Folder)?;
         let slots = fs::read(RootKey::slots_file(&self.data_dir)).map_err(Error::Slots)?;

@@ -6,7 +6,8 @@
 //! * `flush` hands the log to the kernel and waits for the writes, but never calls fsync. The store keeps a handle of its
 //!   own on sled's file and calls `sync_data` on it after each flush.
 //! * An item of more than a quarter of a segment goes to a file of its own under `blobs/`, which is never synced. With
-//!   segments of 8 MiB nothing is that large. The size of segments is for the life of a store: sled refuses to open one that was made with another.
+//!   segments of 8 MiB nothing is that large. The size of segments is for the life of a store: sled refuses to open one
+//!   that was made with another.
 //! * A new database's files and names are not synced. A store is made aside, synced, and renamed to its place.
 //! * What was cut off while it was made (`snap.….generating`) is taken for whole. It is removed first.
 //!

@@ -1,7 +1,7 @@
 //! Nothing acknowledged is ever lost: the store on a disk that loses power and on one that fails.
 //!
-//! `workload` says what is written, `told` what must then be found, `crash` ends it at many moments in every way the disk model of
-//! `cloister_tests::disk` knows, `errors` lets single operations fail, `in_use` opens a store twice.
+//! `workload` says what is written, `told` what must then be found, `crash` ends it at many moments in every way that the
+//! disk model of `cloister_tests::disk` knows, `errors` lets single operations fail, `in_use` opens a store twice.
 //!
 //! Failure means: a store does not open after a power cut; something acknowledged is missing or different; a batch is
 //! there in part; an audit log does not verify or lacks a leaf; an erased person can be read again; an error of the disk is
